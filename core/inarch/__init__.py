@@ -1,0 +1,65 @@
+"""inarch: transfer learning with plugins. This module is the public door; it imports nothing until a name is used."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inarch.addresses import locate as locate
+    from inarch.bundle import load as load
+    from inarch.errors import DataError as DataError
+    from inarch.errors import InarchError as InarchError
+    from inarch.errors import PluginError as PluginError
+    from inarch.errors import RecipeError as RecipeError
+    from inarch.errors import RunError as RunError
+    from inarch.errors import WeightsError as WeightsError
+    from inarch.errors import unknown as unknown
+    from inarch.hookspecs import Register as Register
+    from inarch.hookspecs import hookimpl as hookimpl
+    from inarch.interfaces.backbone import Backbone as Backbone
+    from inarch.interfaces.backbone import Features as Features
+    from inarch.interfaces.dataset import Dataset as Dataset
+    from inarch.interfaces.dataset import Rows as Rows
+    from inarch.interfaces.dataset import Stream as Stream
+    from inarch.interfaces.dataset import Targets as Targets
+    from inarch.interfaces.head import Head as Head
+    from inarch.interfaces.run import Run as Run
+    from inarch.interfaces.strategy import Phase as Phase
+    from inarch.interfaces.strategy import Strategy as Strategy
+    from inarch.weights import load_strictly as load_strictly
+    from inarch.weights import read_state as read_state
+    from inarch.workflows.train import train as train
+
+_HOME = {
+    "Backbone": "inarch.interfaces.backbone",
+    "DataError": "inarch.errors",
+    "Dataset": "inarch.interfaces.dataset",
+    "Features": "inarch.interfaces.backbone",
+    "Head": "inarch.interfaces.head",
+    "InarchError": "inarch.errors",
+    "Phase": "inarch.interfaces.strategy",
+    "PluginError": "inarch.errors",
+    "RecipeError": "inarch.errors",
+    "Register": "inarch.hookspecs",
+    "Rows": "inarch.interfaces.dataset",
+    "Run": "inarch.interfaces.run",
+    "RunError": "inarch.errors",
+    "Strategy": "inarch.interfaces.strategy",
+    "Stream": "inarch.interfaces.dataset",
+    "Targets": "inarch.interfaces.dataset",
+    "WeightsError": "inarch.errors",
+    "hookimpl": "inarch.hookspecs",
+    "load": "inarch.bundle",
+    "load_strictly": "inarch.weights",
+    "locate": "inarch.addresses",
+    "read_state": "inarch.weights",
+    "train": "inarch.workflows.train",
+    "unknown": "inarch.errors",
+}
+
+__all__ = sorted(_HOME)  # noqa: PLE0605  (names and homes are written once)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'inarch' has no attribute '{name}'")
+    return getattr(import_module(_HOME[name]), name)

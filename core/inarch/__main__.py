@@ -1,0 +1,5 @@
+"""``python -m inarch``, for launchers."""
+
+from inarch.cli.main import main
+
+main()

@@ -1,0 +1,48 @@
+"""The components that the core itself brings, registered through the same hooks as any plugin's. Imports nothing heavy."""
+
+from inarch.builtin import heads, metrics, strategies, targets
+from inarch.data import folder, hub, table
+from inarch.hookspecs import Register, hookimpl
+
+
+@hookimpl
+def register_datasets(register: Register) -> None:
+    """Register the sources that every domain shares."""
+    register("folder", folder.folder)
+    register("table", table.table)
+    register("package", table.package)
+    register("hub", hub.hub)
+
+
+@hookimpl
+def register_heads(register: Register) -> None:
+    """Register the heads that every domain shares."""
+    register("classifier", heads.classifier, read=targets.read_classes)
+    register("multilabel", heads.multilabel, read=targets.read_labels)
+    register("regressor", heads.regressor, read=targets.read_numbers)
+
+
+@hookimpl
+def register_metrics(register: Register) -> None:
+    """Register torchmetrics' metrics under their usual names."""
+    either = ("classes", "labels")
+    register("accuracy", metrics.accuracy, kinds=either)
+    register("balanced_accuracy", metrics.balanced_accuracy, kinds=("classes",))
+    register("f1", metrics.f1, kinds=either)
+    register("auroc", metrics.auroc, kinds=either)
+    register("average_precision", metrics.average_precision, kinds=either)
+    register("mcc", metrics.mcc, kinds=("classes",))
+    register("calibration_error", metrics.calibration_error, kinds=("classes",), larger_is_better=False)
+    register("mae", metrics.mae, kinds=("numbers",), larger_is_better=False)
+    register("rmse", metrics.rmse, kinds=("numbers",), larger_is_better=False)
+    register("r2", metrics.r2, kinds=("numbers",))
+    register("pearson", metrics.pearson, kinds=("numbers",))
+    register("spearman", metrics.spearman, kinds=("numbers",))
+
+
+@hookimpl
+def register_strategies(register: Register) -> None:
+    """Register the strategies that every domain shares."""
+    register("full", strategies.full)
+    register("linear_probe", strategies.linear_probe)
+    register("scratch", strategies.scratch)

@@ -1,0 +1,75 @@
+"""Builders of the core's heads: light functions whose keyword parameters are what a recipe may write."""
+
+from typing import TYPE_CHECKING, Literal
+
+from inarch.interfaces.dataset import Targets
+
+if TYPE_CHECKING:
+    from inarch.interfaces.head import Head
+
+Pooling = Literal["pooled", "mean", "max"]
+
+
+def classifier(
+    targets: Targets,
+    num_features: int,
+    *,
+    label_smoothing: float = 0.0,
+    class_weights: Literal["none", "balanced"] | dict[str, float] = "none",
+    hidden: int | None = None,
+    dropout: float = 0.0,
+    pooling: Pooling = "pooled",
+) -> "Head":
+    """Choose one class per example: a linear layer, softmax and cross-entropy.
+
+    label_smoothing: share of the target spread over all classes, 0 to 1 (arXiv 1512.00567).
+    class_weights: weight of each class in the loss; `balanced` is n / (classes x n of the class), as in scikit-learn.
+    hidden: width of a hidden layer with GELU; none: a linear layer alone.
+    dropout: share of features dropped before the last layer.
+    pooling: the backbone's own `pooled`, or the `mean` or `max` over its tokens.
+    """
+    from inarch.builtin.head_modules import Classifier
+
+    return Classifier(targets, num_features, label_smoothing, class_weights, hidden, dropout, pooling)
+
+
+def multilabel(
+    targets: Targets,
+    num_features: int,
+    *,
+    label_smoothing: float = 0.0,
+    class_weights: Literal["none", "balanced"] | dict[str, float] = "none",
+    threshold: float = 0.5,
+    hidden: int | None = None,
+    dropout: float = 0.0,
+    pooling: Pooling = "pooled",
+) -> "Head":
+    """Say yes or no to each label: a linear layer, sigmoid and binary cross-entropy.
+
+    label_smoothing: moves targets from 0 and 1 towards 0.5 by this share.
+    class_weights: weight of a label's positive examples; `balanced` is negatives over positives in train.
+    threshold: the probability from which a label is predicted.
+    hidden, dropout, pooling: as for `classifier`.
+    """
+    from inarch.builtin.head_modules import Multilabel
+
+    return Multilabel(targets, num_features, label_smoothing, class_weights, threshold, hidden, dropout, pooling)
+
+
+def regressor(
+    targets: Targets,
+    num_features: int,
+    *,
+    loss: Literal["mse", "mae", "huber"] = "mse",
+    hidden: int | None = None,
+    dropout: float = 0.0,
+    pooling: Pooling = "pooled",
+) -> "Head":
+    """Predict a number: a linear layer on targets that are standardised by the mean and deviation of train.
+
+    loss: on the standardised targets: squared error, absolute error, or Huber's with delta 1.
+    hidden, dropout, pooling: as for `classifier`.
+    """
+    from inarch.builtin.head_modules import Regressor
+
+    return Regressor(targets, num_features, loss, hidden, dropout, pooling)

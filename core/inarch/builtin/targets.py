@@ -1,0 +1,121 @@
+"""What the target column of a data set means to a head: read, checked and counted before torch is imported."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inarch.errors import DataError, listing, unknown
+from inarch.interfaces.dataset import Dataset, Rows, Stream, Targets
+
+SEPARATOR = ";"
+
+
+def read_classes(dataset: Dataset) -> Targets:
+    """Read one class per example. Classes are the data set's own, or the sorted values of train."""
+    columns = {split: _column(dataset, split) for split in dataset.splits}
+    values = _values(dataset, columns["train"])
+    index = {value: number for number, members in enumerate(values.values()) for value in members}
+    counts = {split: _count(dataset, split, column, index, len(values)) for split, column in columns.items()}
+    _refuse_poor_classes(list(values), counts["train"], isinstance(dataset.splits["train"], Stream))
+    return Targets("classes", tuple(values), counts, {"values": index})
+
+
+def read_labels(dataset: Dataset) -> Targets:
+    """Read any number of labels per example: a list, or text separated by semicolons."""
+    columns = {split: [split_labels(value) for value in _column(dataset, split)] for split in dataset.splits}
+    known = dict(dataset.classes) if dataset.classes else {n: [n] for n in sorted({x for row in columns["train"] for x in row})}
+    index = {value: number for number, members in enumerate(known.values()) for value in members}
+    counts = {}
+    for split, column in columns.items():
+        for row, labels in enumerate(column):
+            for label in labels:
+                if label not in index:
+                    raise DataError(f"{_where(dataset, split, row)}: {unknown('label', label, index)}")
+        found = Counter(index[label] for labels in column for label in labels)
+        counts[split] = [found[number] for number in range(len(known))]
+    if not known:
+        raise DataError(f"{dataset.origin}: no example of train has any label in '{dataset.target}'")
+    _refuse_poor_classes(list(known), counts["train"], isinstance(dataset.splits["train"], Stream), least=1)
+    return Targets("labels", tuple(known), counts, {"values": index, "examples": len(columns["train"])})
+
+
+def read_numbers(dataset: Dataset) -> Targets:
+    """Read one number per example; the mean and deviation of train are kept, to standardise by."""
+    columns = {split: _numbers(dataset, split) for split in dataset.splits}
+    train = columns["train"] or [0.0, 1.0]
+    mean = math.fsum(train) / len(train)
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in train) / len(train))
+    if deviation == 0:
+        raise DataError(f"{dataset.origin}: every target of train in '{dataset.target}' is {mean:g}; there is nothing to learn")
+    return Targets("numbers", (), {split: [len(column)] for split, column in columns.items()}, {"mean": mean, "deviation": deviation})
+
+
+def split_labels(value: Any) -> list[str]:
+    """Return the labels of one example: the items of a list, or of text separated by semicolons."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(SEPARATOR) if part.strip()]
+    return [str(item) for item in value or ()]
+
+
+def _column(dataset: Dataset, split: str) -> Sequence[Any]:
+    rows: Rows | Stream = dataset.splits[split]
+    if dataset.target not in rows.columns:
+        raise DataError(f"{dataset.origin}: {split}: {unknown('target column', dataset.target, rows.columns)}")
+    return [] if isinstance(rows, Stream) else rows.column(dataset.target)
+
+
+def _values(dataset: Dataset, train: Sequence[Any]) -> Mapping[str, Sequence[str]]:
+    if dataset.classes:
+        return dataset.classes
+    if isinstance(dataset.splits["train"], Stream):
+        raise DataError(f"{dataset.origin}: a stream cannot be read ahead; list its 'classes' in the recipe")
+    return {name: [name] for name in sorted({str(value) for value in train if not _missing(value)}, key=_natural)}
+
+
+def _natural(name: str) -> tuple[int, float, str]:
+    try:
+        return (0, float(name), name)  # 2 before 10
+    except ValueError:
+        return (1, 0.0, name)
+
+
+def _count(dataset: Dataset, split: str, column: Sequence[Any], index: Mapping[str, int], size: int) -> list[int]:
+    counts = [0] * size
+    for row, value in enumerate(column):
+        if _missing(value):
+            raise DataError(f"{_where(dataset, split, row)}: the target '{dataset.target}' is missing")
+        if str(value) not in index:
+            other = "" if dataset.classes or split == "train" else " No example of train has it."
+            raise DataError(f"{_where(dataset, split, row)}: {split}: {unknown('class', value, index)}{other}")
+        counts[index[str(value)]] += 1
+    return counts
+
+
+def _refuse_poor_classes(names: Sequence[str], counts: Sequence[int], streamed: bool, least: int = 2) -> None:
+    if len(names) < least:
+        raise DataError(f"only one class in train: {listing(names)}. A classifier needs at least two; is the target right?")
+    empty = [name for name, count in zip(names, counts, strict=True) if not count]
+    if empty and not streamed:
+        raise DataError(f"no example in train for the class {listing(empty)}")
+
+
+def _numbers(dataset: Dataset, split: str) -> list[float]:
+    numbers = []
+    for row, value in enumerate(_column(dataset, split)):
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise DataError(f"{_where(dataset, split, row)}: the target '{dataset.target}' is {value!r}, not a number") from None
+        if not math.isfinite(number):
+            raise DataError(f"{_where(dataset, split, row)}: the target '{dataset.target}' is {number}")
+        numbers.append(number)
+    return numbers
+
+
+def _missing(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def _where(dataset: Dataset, split: str, row: int) -> str:
+    return str(dataset.splits[split].where(row))

@@ -1,0 +1,85 @@
+"""The door of the command line. A verb's module is imported when it is used, so that `--help` stays fast."""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from inarch.errors import InarchError, unknown
+
+VERBS = {
+    "train": "Train a recipe.",
+    "check": "Verify a recipe and its data without training.",
+    "evaluate": "Measure a run's bundle on a split.",
+    "predict": "Predict files, folders or rows of a table with a bundle.",
+    "init": "Look at data and write a recipe that trains.",
+    "list": "List what recipes can name, with options.",
+    "plugins": "List the plugins, and what is wrong with broken ones.",
+    "show": "Show what a run did.",
+}
+
+
+class Verbs(click.Group):
+    """The built-in verbs, imported when used, and the commands of plugins, asked for when a name is not a verb."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order of the help page, then the plugins' commands."""
+        return [*VERBS, *sorted(name for name in self._extra().commands if name not in VERBS)]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Return a command by its name, or stop with the nearest match."""
+        if name in VERBS:
+            command: click.Command = import_module(f"inarch.cli.{name}").command
+            return command
+        extra = self._extra().commands
+        if name not in extra:
+            raise click.UsageError(unknown("command", name, self.list_commands(ctx)))
+        return extra[name]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands with a line each, without importing the verbs."""
+        extra = {name: command.get_short_help_str() for name, command in self._extra().commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl([*VERBS.items(), *((name, text) for name, text in sorted(extra.items()) if name not in VERBS)])
+
+    def _extra(self) -> click.Group:
+        from inarch.plugins import loaded
+
+        group = click.Group()
+        for plugin in loaded().manager.get_plugins():
+            implementation = getattr(plugin, "register_commands", None)
+            if implementation is not None:
+                implementation(group)
+        return group
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="inarch")
+def cli() -> None:
+    """Transfer learning with plugins: a small labelled data set in, a measured and servable model out.
+
+    Start with `inarch init DATA --domain vision`, then `inarch train RECIPE`.
+    """
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one message and exit code 2, an interruption is 130."""
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # threads that spin starve a shared machine; read at torch's import
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as exit_request:
+        sys.exit(exit_request.exit_code)
+    except click.ClickException as error:
+        sys.exit(_fail(error.format_message()))
+    except InarchError as error:
+        sys.exit(_fail(str(error)))
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nInterrupted. A training goes on with: inarch train ... --resume", err=True)
+        sys.exit(130)
+
+
+def _fail(message: str) -> int:
+    if os.environ.get("RANK", "0") == "0":  # of several processes, one tells
+        click.echo(f"Error: {message}", err=True)
+    return 2

@@ -1,0 +1,35 @@
+"""`inarch predict`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("--column", help="The input column, for tables whose column is called otherwise than in training.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line an input.")
+def command(bundle: Path, inputs: tuple[str, ...], column: str | None, as_json: bool) -> None:
+    """Predict INPUTs with BUNDLE (runs/NAME/model): files, folders, or tables of inputs. Streams: memory stays constant."""
+    from inarch.workflows.predict import predict
+
+    failed = 0
+    for source, prediction in predict(bundle, inputs, column):
+        failed += "error" in prediction
+        click.echo(json.dumps({"input": source, **prediction}, default=str) if as_json else _line(source, prediction))
+    if failed:
+        click.echo(f"Error: {failed} inputs could not be read", err=True)
+        sys.exit(2)
+
+
+def _line(source: Any, prediction: dict[str, Any]) -> str:
+    if "error" in prediction:
+        return f"{source}: cannot be read: {prediction['error']}"
+    answer = next(iter(prediction.values()))
+    told = ", ".join(map(str, answer)) if isinstance(answer, list) else f"{answer:.6g}" if isinstance(answer, float) else str(answer)
+    score = f" ({prediction['score']:.3f})" if "score" in prediction else ""
+    return f"{source}: {told or '(none)'}{score}"

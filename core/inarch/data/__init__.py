@@ -1,0 +1,1 @@
+"""Data: sources, splits, sample order, loaders."""

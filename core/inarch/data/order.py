@@ -1,0 +1,46 @@
+"""Which examples make up which step: functions of (seed, epoch), the same for any number of processes and workers."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+Indices = Sequence[int]
+
+
+def steps_per_epoch(length: int, batch_size: int) -> int:
+    """Return the number of optimizer steps in one pass; the last batch may be short, and nothing is left out."""
+    return -(-length // batch_size)
+
+
+def epoch_batches(length: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Return the batches of one epoch, over all processes."""
+    order = np.random.default_rng((seed, epoch)).permutation(length).tolist()
+    return [order[start : start + batch_size] for start in range(0, length, batch_size)]
+
+
+def share(batch: Indices, processes: int, process: int) -> Indices:
+    """Return this process' part of a batch; parts differ in size by at most one, and may be empty."""
+    bounds = [round(part * len(batch) / processes) for part in (process, process + 1)]
+    return batch[bounds[0] : bounds[1]]
+
+
+def training_keys(
+    length: int, batch_size: int, seed: int, epochs: Sequence[int], skip: int, processes: int, process: int
+) -> Iterator[tuple[int, Indices, int]]:
+    """Yield (epoch, indices, size of the whole batch) for every step of `epochs`, without the first `skip` steps.
+
+    A process whose part of a short batch is empty gets no indices; it still takes part in the step.
+    """
+    for number, epoch in enumerate(epochs):
+        batches = epoch_batches(length, batch_size, seed, epoch)
+        for batch in batches[skip if number == 0 else 0 :]:
+            yield epoch, share(batch, processes, process), len(batch)
+
+
+def evaluation_keys(length: int, batch_size: int, processes: int, process: int) -> list[Indices]:
+    """Return this process' batches of an evaluation: whole batches in turn.
+
+    A batch is computed as one piece wherever it is computed, so its outputs do not depend on the number of processes.
+    """
+    batches = [range(start, min(start + batch_size, length)) for start in range(0, length, batch_size)]
+    return batches[process::processes]

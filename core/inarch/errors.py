@@ -1,0 +1,56 @@
+"""Every error that a user can cause, and the words that help to mend it.
+
+    InarchError
+        RecipeError      a mistake in the recipe or in an override
+        DataError        a mistake in the data: a file, a row, a label
+        PluginError      a plugin that cannot be loaded, or two that disagree
+        WeightsError     weights that are missing, unsafe, or do not fit
+        RunError         a run directory, a checkpoint or a bundle that cannot be used
+
+The command line prints the message after ``Error:`` and exits with 2. Anything else that escapes is a bug in inarch.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InarchError(Exception):
+    """The base of all errors that a user can mend."""
+
+
+class RecipeError(InarchError):
+    """A mistake in a recipe."""
+
+
+class DataError(InarchError):
+    """A mistake in the data."""
+
+
+class PluginError(InarchError):
+    """A plugin that is broken, missing, or in conflict with another."""
+
+
+class WeightsError(InarchError):
+    """Pretrained weights that cannot be loaded."""
+
+
+class RunError(InarchError):
+    """Something that a run left behind, or should have left, cannot be used."""
+
+
+def unknown(what: str, found: object, allowed: Iterable[object]) -> str:
+    """Say that `found` is not one of `allowed`, naming the nearest match first."""
+    names = [str(name) for name in allowed]
+    folded = {name.lower(): name for name in names}
+    matches = get_close_matches(str(found).lower(), folded, n=1, cutoff=0.5)
+    hint = f" Did you mean '{folded[matches[0]]}'?" if matches else ""
+    return f"unknown {what} '{found}'.{hint} Allowed: {listing(names)}."
+
+
+def listing(names: Iterable[object], limit: int = 20) -> str:
+    """Join names with commas; beyond `limit`, say how many are left out."""
+    items = [str(name) for name in names]
+    if not items:
+        return "(none)"
+    rest = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(items[:limit]) + rest

@@ -1,0 +1,116 @@
+"""Exact evaluation: every example counts once, for any number of processes, in the order of the data.
+
+Processes take whole batches in turn; outputs are gathered with their row numbers and put in order before anything is
+computed from them. accelerate's own gathering pads batches and trims by a remainder, so only its collective is used.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from inarch.checkpoint import write_atomically
+from inarch.data.loaders import Examples, Item, StreamSteps, load
+from inarch.data.order import evaluation_keys
+from inarch.errors import DataError
+from inarch.interfaces.dataset import Stream
+from inarch.model import Model, to_device
+from inarch.plugins import Entry, build
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A split seen through a model, in the order of its rows."""
+
+    rows: list[int]
+    """Numbers of the rows that could be read."""
+    outputs: Tensor
+    """The head's outputs, first dimension as long as `rows`; on the CPU."""
+    targets: Tensor
+    """Encoded targets, likewise."""
+    loss: float
+    """Mean loss."""
+    skipped: list[str]
+    """Places and reasons of rows that could not be read."""
+
+
+@torch.inference_mode()
+def evaluate(model: Model, examples: Examples, batch_size: int, accelerator: Accelerator, workers: int) -> Evaluated:
+    """Run a model over a split, in fp32 and evaluation mode. All processes return the same."""
+    model.eval()
+    gathered = []
+    for item in _items(examples, batch_size, accelerator, workers):
+        mine = _run(model, item, accelerator.device) if item is not None else None
+        gathered += gather_object([mine]) if accelerator.num_processes > 1 else [mine]
+    parts = [part for part in gathered if part is not None]
+    skipped = [place for part in parts for place in part["skipped"]]
+    full = [part for part in parts if part["rows"]]
+    if not full:
+        raise DataError("no example of the split could be read: " + "; ".join(skipped[:3]))
+    rows = [row for part in full for row in part["rows"]]
+    if len(rows) + len(skipped) != len(examples.rows) or rows != sorted(set(rows)):
+        raise RuntimeError(f"evaluation saw {len(rows)} rows instead of {len(examples.rows)}; this is a bug in inarch")
+    loss = sum(part["loss"] for part in full) / sum(part["count"] for part in full)
+    outputs, targets = (torch.cat([part[name] for part in full]) for name in ("outputs", "targets"))
+    return Evaluated(rows, outputs, targets, loss, skipped)
+
+
+def build_metrics(entries: Sequence[tuple[Entry, Mapping[str, Any]]], targets: Any) -> dict[str, Any]:
+    """Build metrics that leave collectives to `evaluate`: one that also synchronised by itself would count twice."""
+    metrics = {}
+    for entry, options in entries:
+        metrics[entry.name] = build(entry, options, targets)
+        metrics[entry.name].sync_on_compute = False
+    return metrics
+
+
+def predictions(model: Model, evaluated: Evaluated, examples: Examples) -> Iterator[dict[str, Any]]:
+    """Yield one plain prediction per row, with where the row is and its raw target."""
+    for start in range(0, len(evaluated.rows), 256):
+        rows = evaluated.rows[start : start + 256]
+        predicted = model.head.predict(evaluated.outputs[start : start + 256].to(next(model.parameters()).device))
+        for row, prediction in zip(rows, predicted, strict=True):
+            target = None if isinstance(examples.rows, Stream) else examples.rows[row][examples.dataset.target]
+            yield {"row": row, "input": examples.rows.where(row), "target": target, **prediction}
+
+
+def write_predictions(path: Path, lines: Iterator[dict[str, Any]]) -> None:
+    """Write predictions as JSON lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, "".join(json.dumps(line, default=str) + "\n" for line in lines))
+
+
+def _items(examples: Examples, batch_size: int, accelerator: Accelerator, workers: int) -> Iterator[Item | None]:
+    """Yield this process' batches, padded with None so that all processes take part in every gathering."""
+    processes, process = accelerator.num_processes, accelerator.process_index
+    rounds = -(-len(examples.rows) // (batch_size * processes))
+    if isinstance(examples.rows, Stream):
+        batches = load(StreamSteps(examples, [None], batch_size, 0), None, min(workers, 1))
+        mine = (item for number, item in enumerate(batches) if number % processes == process)
+    else:
+        keys = [(None, batch, len(batch)) for batch in evaluation_keys(len(examples.rows), batch_size, processes, process)]
+        mine = load(examples, keys, workers)
+    for _ in range(rounds):
+        yield next(mine, None)
+
+
+def _run(model: Model, item: Item, device: torch.device) -> dict[str, Any]:
+    if not item["rows"]:
+        return {"rows": [], "skipped": item["skipped"]}
+    moved = to_device(item, device)
+    outputs = model(moved["batch"]).float()
+    loss, count = model.head.loss(outputs, moved["targets"])
+    return {
+        "rows": item["rows"],
+        "skipped": item["skipped"],
+        "outputs": outputs.cpu(),
+        "targets": item["targets"],
+        "loss": float(loss),
+        "count": float(count),
+    }

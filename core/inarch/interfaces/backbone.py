@@ -1,0 +1,77 @@
+"""What a backbone is: inputs to features.
+
+Shapes: B batch, D features, T tokens (words, patches, audio frames), H W height and width.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+Example = dict[str, Tensor]
+Batch = dict[str, Tensor]
+
+
+class Features(NamedTuple):
+    """A backbone's answer; what it does not provide is None."""
+
+    pooled: Tensor | None = None
+    """(B, D)"""
+    tokens: Tensor | None = None
+    """(B, T, D)"""
+    mask: Tensor | None = None
+    """(B, T), True where a token is real and not padding."""
+    maps: tuple[Tensor, ...] | None = None
+    """Tensors (B, C_i, H_i, W_i), finest first."""
+
+
+class Backbone(nn.Module, ABC):
+    """Inputs to features, with everything that is particular to a domain.
+
+    The constructor makes random weights and resolves every option; `load_weights` fetches the pretrained ones, after the
+    core has checked that head and data fit. A bundle is opened by the constructor and the saved state alone.
+    """
+
+    domain: str
+    """"image", "text", "audio", or any other word."""
+    num_features: int
+    """D."""
+    provides: frozenset[str]
+    """Which fields of Features `forward` fills."""
+    resolved: Mapping[str, Any]
+    """The builder's options with every default written out: the same builder called with them makes the same pipeline."""
+
+    def load_weights(self) -> None:
+        """Load the weights that the options name, strictly; missing or unexpected keys are a WeightsError."""
+
+    @abstractmethod
+    def transform(self, training: bool) -> Callable[[Any], Example]:
+        """Return a picklable callable, raw example to a dict of tensors, that runs in loader workers.
+
+        It may draw from the global generators of python, numpy and torch, which the core seeds from (seed, epoch, index).
+        With `training` it may have a method ``mix(example, partner) -> (example, share)`` that blends in another training
+        example; `share`, 0 to 1, is how much of the first one is left, and the core mixes the targets alike.
+        """
+
+    def collate(self, examples: Sequence[Example]) -> Batch:
+        """Stack examples to a batch; override to pad."""
+        return {name: torch.stack([example[name] for example in examples]) for name in examples[0]}
+
+    @abstractmethod
+    def forward(self, **batch: Tensor) -> Features:
+        """Return features for a batch. Whatever can run on the device belongs here, normalisation for example."""
+
+    def layers(self) -> list[list[str]]:
+        """Return the names of the parameters of each layer, from input to output; together they are all parameters.
+
+        Freezing, layer-wise rates and gradual unfreezing all read this list. Default: each direct child is a layer.
+        """
+        names = [name for name, _ in self.named_parameters()]
+        children = dict.fromkeys(name.split(".", 1)[0] for name in names)
+        return [[name for name in names if name.split(".", 1)[0] == child] for child in children]
+
+    def gradient_checkpointing(self) -> None:
+        """Compute activations again in the backward pass from now on."""
+        raise NotImplementedError

@@ -1,0 +1,68 @@
+"""How sure a metric is: 95 % intervals by the bootstrap."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+RESAMPLES = 1_000
+FEWEST_RESAMPLES = 200
+BUDGET = 10_000_000  # examples drawn in all; beyond it fewer resamples are taken
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value, and the ends of its 95 % interval (None where it could not be had)."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    def __str__(self) -> str:
+        """Write the value with its interval."""
+        return f"{self.value:.4f}" if self.low is None else f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
+
+
+def estimate(
+    metrics: Mapping[str, Any], scores: "Tensor", targets: "Tensor", groups: Sequence[Any] | None, seed: int = 0
+) -> dict[str, Estimate]:
+    """Return every metric with its percentile interval (Efron and Tibshirani 1993, chapter 13).
+
+    Examples are resampled with replacement; with `groups` (one per example) whole groups are, for examples of one
+    speaker or patient are not independent.
+    """
+    draws = _draws(len(scores), groups, np.random.default_rng(seed))
+    result = {}
+    for name, metric in metrics.items():
+        value = _compute(metric, scores, targets)
+        resampled = [_compute(metric, scores[draw], targets[draw]) for draw in draws]
+        finite = [number for number in resampled if np.isfinite(number)]
+        if len(finite) < max(2, len(draws) // 2):
+            result[name] = Estimate(value)
+        else:
+            low, high = np.percentile(finite, [2.5, 97.5])
+            result[name] = Estimate(value, float(low), float(high))
+    return result
+
+
+def _compute(metric: Any, scores: "Tensor", targets: "Tensor") -> float:
+    metric.reset()
+    metric.update(scores, targets)
+    value = float(metric.compute())
+    metric.reset()
+    return value
+
+
+def _draws(length: int, groups: Sequence[Any] | None, random: np.random.Generator) -> list[np.ndarray[Any, Any]]:
+    count = int(np.clip(BUDGET // max(1, length), FEWEST_RESAMPLES, RESAMPLES))
+    if groups is None:
+        return [random.integers(0, length, length) for _ in range(count)]
+    members: dict[Any, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
+    parts = [np.array(indices) for indices in members.values()]
+    return [np.concatenate([parts[i] for i in random.integers(0, len(parts), len(parts))]) for _ in range(count)]

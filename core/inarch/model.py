@@ -1,0 +1,82 @@
+"""Backbone and head as one module, and freezing that is true."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from inarch.errors import PluginError, RecipeError, listing
+from inarch.interfaces.backbone import Backbone, Batch
+from inarch.interfaces.head import Head
+from inarch.weights import fingerprint
+
+
+def to_device(item: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """Move an item's batch and targets to the device."""
+    batch = {name: tensor.to(device, non_blocking=True) for name, tensor in item["batch"].items()}
+    return {**item, "batch": batch, "targets": item["targets"].to(device, non_blocking=True)}
+
+
+class Model(nn.Module):
+    """Inputs to outputs. Frozen layers stay in evaluation mode whatever `train()` says."""
+
+    def __init__(self, backbone: Backbone, head: Head) -> None:
+        super().__init__()
+        missing = head.needs - backbone.provides
+        if missing:
+            raise RecipeError(f"the head needs {listing(sorted(missing))}, the backbone provides {listing(sorted(backbone.provides))}")
+        self.backbone, self.head = backbone, head
+        self.frozen: list[nn.Module] = []
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return outputs for a batch."""
+        outputs: Tensor = self.head(self.backbone(**batch))
+        return outputs
+
+    def train(self, mode: bool = True) -> "Model":
+        """Set training mode; frozen modules must not drift: batch norm and dropout stay in evaluation mode."""
+        super().train(mode)
+        for module in self.frozen:
+            module.train(False)
+        return self
+
+    def freeze(self, layers: Sequence[int]) -> dict[str, Tensor]:
+        """Freeze exactly the given layers of the backbone; return their parameters and buffers."""
+        partition = check_layers(self.backbone)
+        names = {name for index in layers for name in partition[index]}
+        for name, parameter in self.backbone.named_parameters():
+            parameter.requires_grad_(name not in names)
+        self.frozen = [module for path, module in self.backbone.named_modules() if _is_frozen(path, module, names)]
+        self.train(self.training)
+        prefixes = tuple(f"{path}." if path else "" for path, module in self.backbone.named_modules() if module in self.frozen)
+        state = self.backbone.state_dict()
+        return {name: state[name] for name in state if name in names or name.startswith(prefixes)} if prefixes else {}
+
+
+def check_layers(backbone: Backbone) -> list[list[str]]:
+    """Return `backbone.layers()`, or raise if they are not a partition of its parameters."""
+    layers = backbone.layers()
+    listed = [name for layer in layers for name in layer]
+    own = [name for name, _ in backbone.named_parameters()]
+    if sorted(listed) != sorted(own):
+        wrong = sorted(set(own) ^ set(listed)) or sorted({name for name in listed if listed.count(name) > 1})
+        raise PluginError(f"{type(backbone).__name__}.layers() must name every parameter once; wrong: {listing(wrong, 5)}")
+    return layers
+
+
+def hash_of(tensors: dict[str, Tensor]) -> str | None:
+    """Return the fingerprint of frozen tensors; None if there are none."""
+    return fingerprint(tensors) if tensors else None
+
+
+def count_parameters(model: nn.Module) -> tuple[int, int]:
+    """Return the numbers of all and of trainable parameters."""
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
+    return sum(size for size, _ in sizes), sum(size for size, trained in sizes if trained)
+
+
+def _is_frozen(path: str, module: nn.Module, names: set[str]) -> bool:
+    prefix = f"{path}." if path else ""
+    own = [prefix + name for name, _ in module.named_parameters()]
+    return bool(own) and names.issuperset(own)

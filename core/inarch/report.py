@@ -1,0 +1,55 @@
+"""The report of a run: one HTML page that needs nothing else."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from inarch.interfaces.dataset import Targets
+from inarch.recipe import Recipe
+
+WIDTH, HEIGHT = 520, 180
+
+
+def render(recipe: Recipe, summary: Mapping[str, Any], history: Sequence[Mapping[str, Any]], targets: Targets, scores: Any, truth: Any) -> str:
+    """Return the page: metrics with intervals, curves, the confusion of classes, what was skipped, the recipe."""
+    environment = Environment(loader=PackageLoader("inarch", "templates"), autoescape=select_autoescape(default=True))
+    return environment.get_template("report.html").render(
+        recipe=recipe,
+        text=recipe.to_yaml(),
+        summary=summary,
+        curves=curves(history),
+        width=WIDTH,
+        height=HEIGHT,
+        classes=targets.classes,
+        confusion=confusion(targets, scores, truth),
+    )
+
+
+def curves(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return one chart per measured quantity: its name, range, and the points of train and valid as SVG coordinates."""
+    names = dict.fromkeys(name for line in history for split in ("train", "valid") for name in line.get(split, {}))
+    charts = []
+    for name in names:
+        series = {s: [(line["epoch"], line[s][name]) for line in history if name in line.get(s, {})] for s in ("train", "valid")}
+        values = [value for points in series.values() for _, value in points]
+        low, high = min(values), max(values)
+        last = max(line["epoch"] for line in history)
+        lines = {split: " ".join(_point(x / last, (y - low) / ((high - low) or 1)) for x, y in points) for split, points in series.items() if points}
+        charts.append({"name": name, "low": low, "high": high, "last": last, "lines": lines})
+    return charts
+
+
+def confusion(targets: Targets, scores: Any, truth: Any) -> list[list[int]] | None:
+    """Return how often each class (row) was predicted as each (column); None beyond 30 classes or for other targets."""
+    if targets.kind != "classes" or len(targets.classes) > 30:
+        return None
+    size = len(targets.classes)
+    counts = [[0] * size for _ in range(size)]
+    for true, predicted in zip(truth.tolist(), scores.argmax(-1).tolist(), strict=True):
+        counts[true][predicted] += 1
+    return counts
+
+
+def _point(x: float, y: float) -> str:
+    return f"{8 + x * (WIDTH - 16):.1f},{HEIGHT - 8 - y * (HEIGHT - 16):.1f}"

@@ -1,0 +1,166 @@
+"""The one validator: values from a recipe against the annotations of Python code.
+
+A dataclass or a builder's signature is the schema; nothing is written twice. `convert` knows the types that a recipe can
+hold: numbers, text, booleans, paths, choices (``Literal``), optional values, lists, mappings, and dataclasses of these.
+"""
+
+import dataclasses
+import inspect
+import types
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from inarch.document import Document, Key
+from inarch.errors import RecipeError, unknown
+
+
+def convert(value: Any, annotation: Any, document: Document, key: Key) -> Any:
+    """Return `value` as `annotation` says, or raise RecipeError naming file, line, key and what is allowed."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        return _convert_union(value, arguments, document, key)
+    if origin is Literal:
+        return _convert_choice(value, arguments, document, key)
+    if dataclasses.is_dataclass(annotation):
+        return _convert_dataclass(value, annotation, document, key)
+    if origin in (list, tuple, Sequence):
+        return _convert_list(value, origin, arguments, document, key)
+    if origin in (dict, Mapping):
+        if not isinstance(value, Mapping):
+            raise _mismatch(value, annotation, document, key)
+        return {name: convert(item, arguments[1], document, (*key, name)) for name, item in value.items()}
+    return _convert_plain(value, annotation, document, key)
+
+
+def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Return what a recipe may write beside a component's name: the builder's keyword-only parameters, typed."""
+    options = {}
+    for option in inspect.signature(function).parameters.values():
+        if option.kind is not option.KEYWORD_ONLY:
+            continue
+        annotation = option.annotation
+        if annotation is option.empty:
+            raise TypeError(f"the option '{option.name}' of {function.__qualname__} has no annotation")
+        if isinstance(annotation, str):  # written under `from __future__ import annotations`
+            annotation = eval(annotation, inspect.unwrap(function).__globals__)
+        options[option.name] = option.replace(annotation=annotation)
+    return options
+
+
+def bind(function: Callable[..., Any], options: Mapping[str, Any], document: Document, key: Key) -> dict[str, Any]:
+    """Return `options` converted for `function`, with its defaults filled in; raise on unknown or missing ones."""
+    accepted = parameters(function)
+    for name in options:
+        if name not in accepted:
+            raise RecipeError(f"{document.where((*key, name))}: {unknown('option', name, accepted)}")
+    result = {}
+    for name, option in accepted.items():
+        if name in options:
+            result[name] = convert(options[name], option.annotation, document, (*key, name))
+        elif option.default is inspect.Parameter.empty:
+            raise RecipeError(f"{document.where(key)}: the option '{name}' ({spell(option.annotation)}) is required")
+        else:
+            result[name] = option.default
+    return result
+
+
+def plain(value: Any) -> Any:
+    """Turn a converted value back into what YAML or JSON can hold."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def spell(annotation: Any) -> str:
+    """Name a type in the words of a recipe: 'number', 'true or false', 'one of a, b'."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return "one of " + ", ".join(_word(choice) for choice in arguments)
+    if origin in (Union, types.UnionType):
+        return " or ".join(spell(argument) for argument in arguments)
+    if origin in (list, tuple, Sequence):
+        return f"a list of {spell(arguments[0])}" if arguments else "a list"
+    if origin in (dict, Mapping) or dataclasses.is_dataclass(annotation):
+        return "a mapping"
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path", types.NoneType: "none"}
+    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _convert_union(value: Any, arguments: tuple[Any, ...], document: Document, key: Key) -> Any:
+    if types.NoneType in arguments and (value is None or value == "none"):
+        return None
+    rest = [argument for argument in arguments if argument is not types.NoneType]
+    rest.sort(key=lambda argument: argument in (str, Path))  # text accepts anything, so it is asked last
+    failure: RecipeError | None = None
+    for argument in rest:
+        try:
+            return convert(value, argument, document, key)
+        except RecipeError as error:
+            deeper = isinstance(value, Mapping) and dataclasses.is_dataclass(argument)
+            failure = error if deeper or len(rest) == 1 else failure
+    raise failure or _mismatch(value, Union[arguments], document, key)  # noqa: UP007  (a tuple of types)
+
+
+def _convert_choice(value: Any, choices: tuple[Any, ...], document: Document, key: Key) -> Any:
+    value = "none" if value is None else value
+    for choice in choices:
+        if value == choice and type(value) is type(choice):
+            return choice
+    raise RecipeError(f"{document.where(key)}: {unknown('value', _word(value), [_word(c) for c in choices])}")
+
+
+def _convert_dataclass(value: Any, kind: Any, document: Document, key: Key) -> Any:
+    if not isinstance(value, Mapping):
+        raise _mismatch(value, kind, document, key)
+    hints = get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
+    for name in value:
+        if name not in fields:
+            raise RecipeError(f"{document.where((*key, name))}: {unknown('key', name, fields)}")
+    for name, field in fields.items():
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and name not in value:
+            raise RecipeError(f"{document.where(key)}: the key '{name}' ({spell(hints[name])}) is required")
+    arguments = {name: convert(item, hints[name], document, (*key, name)) for name, item in value.items()}
+    try:
+        return kind(**arguments)
+    except ValueError as error:  # a dataclass checks its own ranges, and starts its message with the field's name
+        name = str(error).split(" ", 1)[0]
+        raise RecipeError(f"{document.where((*key, name) if name in fields else key)}: {error}") from None
+
+
+def _convert_list(value: Any, origin: Any, arguments: tuple[Any, ...], document: Document, key: Key) -> Any:
+    items = value if isinstance(value, list | tuple) else [value]
+    if origin is tuple and arguments and arguments[-1] is not Ellipsis:
+        if len(items) != len(arguments) or not isinstance(value, list | tuple):
+            raise RecipeError(f"{document.where(key)}: expected a list of {len(arguments)} values, found {value!r}")
+        return tuple(convert(v, a, document, (*key, i)) for i, (v, a) in enumerate(zip(items, arguments, strict=True)))
+    converted = [convert(item, arguments[0], document, (*key, index)) for index, item in enumerate(items)]
+    return tuple(converted) if origin is tuple else converted
+
+
+def _convert_plain(value: Any, annotation: Any, document: Document, key: Key) -> Any:
+    if annotation is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if annotation is Path and isinstance(value, str | Path) and str(value):
+        return Path(value)
+    if annotation is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(annotation, type) and isinstance(value, annotation) and (annotation is bool or not isinstance(value, bool)):
+        return value
+    raise _mismatch(value, annotation, document, key)
+
+
+def _mismatch(value: Any, annotation: Any, document: Document, key: Key) -> RecipeError:
+    return RecipeError(f"{document.where(key)}: expected {spell(annotation)}, found {_word(value)!r}")
+
+
+def _word(value: Any) -> str:
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

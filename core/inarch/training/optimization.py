@@ -1,0 +1,76 @@
+"""Optimizer, learning rates, and the exact gradient of a step."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from inarch.interfaces.strategy import Phase
+from inarch.recipe import Train
+from inarch.model import Model
+
+
+def make_optimizer(model: Model, phase: Phase, train: Train) -> torch.optim.Optimizer:
+    """Make the optimizer of a phase: one group for each rate, with and without weight decay.
+
+    Parameters with fewer than two dimensions (biases, norms) are not decayed.
+    """
+    rates = dict(zip([tuple(layer) for layer in model.backbone.layers()], phase.layer_rates, strict=True))
+    rated = [(parameter, rate) for layer, rate in rates.items() if rate is not None
+             for name, parameter in model.backbone.named_parameters() if name in set(layer)]  # fmt: skip
+    rated += [(parameter, phase.head_rate) for parameter in model.head.parameters() if parameter.requires_grad]
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter, rate in rated:
+        groups.setdefault((rate, train.weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
+    options: list[dict[str, Any]] = [
+        {"params": parameters, "lr": rate, "peak": rate, "weight_decay": decay} for (rate, decay), parameters in groups.items()
+    ]
+    if train.optimizer == "sgd":
+        return torch.optim.SGD(options, momentum=train.momentum, fused=True)
+    return torch.optim.AdamW(options, fused=True)
+
+
+def rate_factor(step: int, steps: int, train: Train) -> float:
+    """Return the share of the peak rate at a step of a phase, counted from 0 in optimizer steps."""
+    warmup = math.ceil(train.warmup_fraction * steps)
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step - warmup) / max(1, steps - warmup)
+    if train.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * progress))
+    return 1 - progress if train.schedule == "linear" else 1.0
+
+
+def set_rates(optimizer: Any, factor: float) -> None:
+    """Set every group's rate to a share of its peak."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * factor
+
+
+def micro_batches(size: int, largest: int, parts: int) -> list[tuple[slice, bool]]:
+    """Cut `size` examples into `parts` slices as equal as possible, each with whether it is idle.
+
+    All processes run the same number of parts; one with too few examples repeats its first one, and does not count it.
+    """
+    filled = min(size, max(parts, -(-size // largest)))
+    bounds = [round(part * size / filled) for part in range(filled + 1)]
+    slices = [(slice(start, end), False) for start, end in zip(bounds, bounds[1:], strict=False)]
+    return slices + [(slice(0, 1), True)] * (parts - filled)
+
+
+def scale_gradients(parameters: Sequence[nn.Parameter], factor: Tensor, clip: float | None) -> None:
+    """Turn gradients of sums into gradients of the mean, and clip their norm; nothing waits for the device."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    for _, group in _by_type(gradients).items():
+        torch._foreach_mul_(group, factor.to(group[0].dtype))
+    if clip is not None:
+        nn.utils.clip_grad_norm_(parameters, clip)
+
+
+def _by_type(tensors: Sequence[Tensor]) -> dict[torch.dtype, list[Tensor]]:
+    groups: dict[torch.dtype, list[Tensor]] = {}
+    for tensor in tensors:
+        groups.setdefault(tensor.dtype, []).append(tensor)
+    return groups

@@ -1,0 +1,150 @@
+"""Everything that a step depends on, in one typed object, and how it is written and read back."""
+
+import json
+import random
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from inarch.errors import RunError
+
+
+@dataclass
+class RunState:
+    """Where a run is. Tensors (weights, optimizer, averages) are saved beside it by `save`."""
+
+    phase: int = 0
+    """Number of the strategy's phase, from 0."""
+    epoch: int = 0
+    """Epochs finished in this phase."""
+    cursor: int = 0
+    """Steps finished in the epoch under way: the place in the sample order."""
+    step: int = 0
+    """Optimizer steps finished in the run."""
+    epochs_done: int = 0
+    """Epochs finished in the run, over all phases."""
+    loss_sum: float = 0.0
+    """Sum of the training losses of the epoch under way."""
+    loss_count: float = 0.0
+    """What `loss_sum` is divided by for a mean."""
+    micro_batch_size: int = 0
+    """Examples that a device holds at once."""
+    best: float | None = None
+    """The best value so far of the recipe's `best_metric` on valid."""
+    best_step: int | None = None
+    """The step after which `best` was seen."""
+    patience_best: float | None = None
+    """The best value so far of the early-stopping metric."""
+    bad_evaluations: int = 0
+    """Evaluations in a row without an improvement of it."""
+    stopped_early: bool = False
+    """Whether early stopping has ended the run."""
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """The lines of metrics.jsonl."""
+    skipped: list[str] = field(default_factory=list)
+    """Training examples that could not be read, in the order in which they were met."""
+    frozen_hashes: list[dict[str, str | None]] = field(default_factory=list)
+    """Per phase: the hash of frozen parameters and buffers before and after."""
+
+
+def save(
+    directory: Path, state: RunState, model: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None, scaler: Any
+) -> None:
+    """Write the state and all tensors into an empty directory."""
+    save_file(_contiguous(model.state_dict()), directory / "model.safetensors")
+    if average is not None:
+        save_file(_contiguous(average.state_dict()), directory / "average.safetensors")
+    tensors, rest = _flatten_optimizer(optimizer)
+    save_file(tensors, directory / "optimizer.safetensors")
+    document = {"state": asdict(state), "optimizer": rest, "scaler": scaler.state_dict()}
+    (directory / "state.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def read(directory: Path) -> RunState:
+    """Read the state; a missing, unknown or wrong field is an error that names it."""
+    document = _json(directory / "state.json")
+    values = document.get("state", {})
+    names = {f.name for f in fields(RunState)}
+    for name in names ^ set(values):
+        raise RunError(f"{directory / 'state.json'}: the field '{name}' is {'missing' if name in names else 'unknown'}")
+    return RunState(**values)
+
+
+def restore(directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None, scaler: Any) -> None:
+    """Load all tensors back into the objects that `save` was given."""
+    model.load_state_dict(load_file(directory / "model.safetensors"))
+    if average is not None:
+        average.load_state_dict(load_file(directory / "average.safetensors"))
+    document = _json(directory / "state.json")
+    _restore_optimizer(optimizer, load_file(directory / "optimizer.safetensors"), document["optimizer"])
+    scaler.load_state_dict(document["scaler"])
+
+
+def save_random(path: Path, device: torch.device) -> None:
+    """Write the state of every random generator of this process."""
+    version, internal, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    states: dict[str, Any] = {
+        "python": [version, list(internal), gauss],
+        "numpy": [name, np.asarray(keys).tolist(), int(position), int(has_gauss), float(cached)],
+        "torch": bytes(torch.get_rng_state().tolist()).hex(),
+    }
+    if device.type == "cuda":
+        states["device"] = bytes(torch.cuda.get_rng_state(device).tolist()).hex()
+    path.write_text(json.dumps(states), encoding="utf-8")
+
+
+def restore_random(path: Path, device: torch.device) -> None:
+    """Put every random generator of this process back; a state that is missing is an error."""
+    states = _json(path)
+    for name in ["python", "numpy", "torch", *(["device"] if device.type == "cuda" else [])]:
+        if name not in states:
+            raise RunError(f"{path}: the random state of '{name}' is missing, so the run cannot be resumed exactly")
+    version, internal, gauss = states["python"]
+    random.setstate((version, tuple(internal), gauss))
+    np.random.set_state(tuple(states["numpy"]))
+    torch.set_rng_state(_bytes(states["torch"]))
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(_bytes(states["device"]), device)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read: {error}") from None
+    return document
+
+
+def _bytes(text: str) -> Tensor:
+    return torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8)
+
+
+def _contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+
+
+def _flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    document = optimizer.state_dict()
+    tensors: dict[str, Tensor] = {}
+    numbers: dict[str, dict[str, Any]] = {}
+    for index, values in document["state"].items():
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"{index}.{name}"] = value.detach().cpu().contiguous()
+            else:
+                numbers.setdefault(str(index), {})[name] = value
+    return tensors, {"numbers": numbers, "groups": document["param_groups"]}
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], document: dict[str, Any]) -> None:
+    state: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in document["numbers"].items()}
+    for key, tensor in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": document["groups"]})

@@ -1,0 +1,60 @@
+"""Weights have an address: `pretrained`, `none`, a path, or ``package:DIST/FILE``. No pickle with code is ever run."""
+
+import hashlib
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from inarch.addresses import locate
+from inarch.errors import WeightsError, listing
+
+
+def read_state(address: str | Path) -> dict[str, Tensor]:
+    """Read a state dict from a safetensors file, or from a torch file that holds tensors only."""
+    path = locate(address, WeightsError)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: holds more than tensors, so opening it could run code, and inarch does not. "
+            f"Convert it to safetensors where you trust it. ({str(error).splitlines()[0]})"
+        ) from None
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise WeightsError(f"{path}: not a weights file that can be read: {error}") from None
+    for key in ("state_dict", "model"):  # the two wrappers that training scripts commonly save
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{path}: expected a mapping from names to tensors")
+    return state
+
+
+def load_strictly(module: nn.Module, state: Mapping[str, Tensor], origin: str, missing_is_fine: Iterable[str] = ()) -> None:
+    """Load `state` into `module`; a missing, unexpected or misshapen key is an error that lists it."""
+    own = module.state_dict()
+    problems = [
+        ("missing", sorted(own.keys() - state.keys() - set(missing_is_fine))),
+        ("unexpected", sorted(state.keys() - own.keys())),
+        ("of another shape", sorted(k for k in own.keys() & state.keys() if own[k].shape != state[k].shape)),
+    ]
+    told = [f"{len(keys)} {what}: {listing(keys, limit=5)}" for what, keys in problems if keys]
+    if told:
+        raise WeightsError(f"{origin}: the weights do not fit the model; " + "; ".join(told))
+    module.load_state_dict(dict(state), strict=False)
+
+
+def fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 over names, types, shapes and bytes of tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

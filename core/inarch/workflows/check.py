@@ -1,0 +1,105 @@
+"""Everything that can be verified without training. Light: imports no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from inarch import plugins
+from inarch.data import splits
+from inarch.errors import DataError, RecipeError, listing
+from inarch.interfaces.dataset import Dataset, Stream, Targets
+from inarch.plugins import Entry
+from inarch.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A recipe that holds: its components found, its data read, its targets understood."""
+
+    recipe: Recipe
+    components: Mapping[str, list[tuple[Entry, dict[str, Any]]]]
+    """Kind (`dataset`, `backbone`, `head`, `strategy`, `metrics`) to entries with their converted options."""
+    dataset: Dataset
+    targets: Targets
+    skipped: Mapping[str, list[str]]
+    """Split to the places and reasons of rows that cannot be read, where the recipe says `on_error: skip`."""
+
+    def one(self, kind: str) -> tuple[Entry, dict[str, Any]]:
+        """Return the component of a kind that a recipe has once."""
+        return self.components[kind][0]
+
+
+def check(recipe: Recipe) -> Checked:
+    """Check components, options, data, targets, metrics and inputs, or raise the first mistake found."""
+    components = plugins.check(recipe)
+    dataset: Dataset = plugins.build(*components["dataset"][0])
+    _refuse_empty(dataset)
+    head, _ = components["head"][0]
+    dataset, skipped = _verify_inputs(splits.complete(dataset, recipe.splits), components["backbone"][0][0], recipe)
+    targets: Targets = head.facts["read"](dataset)
+    _check_metrics(recipe, components["metrics"], targets, head)
+    _check_best_metric(recipe, dataset)
+    return Checked(recipe, components, dataset, targets, skipped)
+
+
+def summary(checked: Checked) -> list[str]:
+    """Return what was found, in sentences: the data, each split with its classes and their counts, what is skipped."""
+    lines = [f"data: {checked.dataset.origin}"]
+    for split, rows in checked.dataset.splits.items():
+        counts = zip(checked.targets.classes, checked.targets.counts.get(split, ()), strict=False)
+        told = ", ".join(f"{name} {count:,}" for name, count in counts)
+        skipped = len(checked.skipped.get(split, ()))
+        lines.append(f"{split}: {len(rows):,} examples" + (f" ({told})" if told else "") + (f", {skipped} skipped" if skipped else ""))
+    return lines
+
+
+def _refuse_empty(dataset: Dataset) -> None:
+    for split, rows in dataset.splits.items():
+        if not len(rows):
+            raise DataError(f"{dataset.origin}: the split '{split}' is empty")
+
+
+def _check_metrics(recipe: Recipe, metrics: list[tuple[Entry, dict[str, Any]]], targets: Targets, head: Entry) -> None:
+    able = [e.name for e in plugins.loaded().components["metrics"].values() if targets.kind in e.facts["kinds"]]
+    for component, (entry, _) in zip(recipe.metrics, metrics, strict=True):
+        if targets.kind not in entry.facts["kinds"]:
+            raise RecipeError(
+                f"{recipe.document.where(component.key)}: the metric '{entry.name}' measures {listing(entry.facts['kinds'])}, "
+                f"but the head '{head.name}' predicts {targets.kind}. Allowed: {listing(sorted(able))}."
+            )
+
+
+def _check_best_metric(recipe: Recipe, dataset: Dataset) -> None:
+    if recipe.train.early_stopping and "valid" not in dataset.splits:
+        raise RecipeError("train.early_stopping needs a valid split; set splits.valid above 0 or bring one")
+
+
+def _verify_inputs(dataset: Dataset, backbone: Entry, recipe: Recipe) -> tuple[Dataset, dict[str, list[str]]]:
+    """Look at every input as far as the backbone's plugin can without loading anything heavy."""
+    verify = backbone.facts["verify"]
+    kept, skipped = dict(dataset.splits), {}
+    for split, rows in dataset.splits.items():
+        if verify is None or isinstance(rows, Stream) or dataset.input not in rows.columns:
+            continue
+        bad: dict[int, str] = {}
+        for index, raw in enumerate(rows.column(str(dataset.input))):
+            try:
+                verify(raw)
+            except (OSError, ValueError) as error:
+                bad[index] = f"{rows.where(index)}: {error}"
+                if recipe.on_error == "error":
+                    raise DataError(f"{bad[index]} (on_error: skip would leave it out)") from None
+        if bad:
+            refuse_many(list(bad.values()), len(rows), recipe)
+            kept[split] = rows.select([index for index in range(len(rows)) if index not in bad])
+            skipped[split] = list(bad.values())
+    return replace(dataset, splits=kept), skipped
+
+
+def refuse_many(skipped: list[str], total: int, recipe: Recipe) -> None:
+    """Stop if more examples cannot be read than the recipe's `error_limit` allows."""
+    if len(skipped) > recipe.error_limit * total:
+        raise DataError(
+            f"{len(skipped)} of {total} examples cannot be read, more than error_limit {recipe.error_limit:g} allows; "
+            f"the first: {skipped[0]}"
+        )

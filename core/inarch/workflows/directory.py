@@ -1,0 +1,62 @@
+"""The run directory: which one, and whether it may be used."""
+
+from pathlib import Path
+from typing import Any
+
+from inarch import document, recipe
+from inarch.checkpoint import write_atomically
+from inarch.errors import RecipeError, RunError
+from inarch.recipe import Recipe
+
+RECIPE = "recipe.yaml"
+
+
+def choose(wanted: Path | None, name: str, resume: bool) -> Path:
+    """Return the directory of a run: `wanted`, or runs/NAME, numbered where it is taken and not being resumed."""
+    if wanted:
+        return wanted
+    first = Path("runs") / name
+    taken = [path for path in [first, *(Path(f"{first}-{number}") for number in range(2, 10_000))] if path.exists()]
+    if resume:
+        return taken[-1] if taken else first
+    return first if not taken else next(p for n in range(2, 10_001) if not (p := Path(f"{first}-{n}")).exists())
+
+
+def open_for(directory: Path, resolved: Recipe, resume: bool) -> None:
+    """Make the run directory, or accept an existing one to resume; never touch one that holds something else."""
+    stored = directory / RECIPE
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        if not stored.is_file():
+            raise RunError(f"{directory} is not empty and holds no run; choose another --out")
+        difference = _difference(recipe.load(stored).plain(), resolved.plain())
+        if not resume:
+            told = "this run; continue it with --resume" if difference is None else f"a different run ({difference})"
+            raise RunError(f"{directory} already holds {told}; or choose another --out")
+        if difference:
+            raise RunError(f"{directory} holds a different run ({difference}); resume with the same recipe, or choose another --out")
+        return
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{directory}: {error.strerror or error}") from None
+    write_atomically(stored, resolved.to_yaml())
+
+
+def recipe_of(directory: Path) -> Recipe:
+    """Read the recipe that a run wrote."""
+    if not (directory / RECIPE).is_file():
+        raise RunError(f"{directory}: no run here; expected a folder with a {RECIPE}")
+    try:
+        return recipe.parse(document.load(directory / RECIPE))
+    except RecipeError as error:
+        raise RunError(f"the recipe of the run cannot be read: {error}") from None
+
+
+def _difference(stored: Any, wanted: Any, key: str = "") -> str | None:
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        for name in [*stored, *(name for name in wanted if name not in stored)]:
+            found = _difference(stored.get(name), wanted.get(name), f"{key}.{name}" if key else str(name))
+            if found:
+                return found
+        return None
+    return None if stored == wanted else f"{key}: {stored!r} there, {wanted!r} here"

@@ -1,0 +1,30 @@
+"""Evaluate: a run's bundle on a split of its data, through the pipeline that serves."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from inarch import bundle
+from inarch.data.loaders import Examples
+from inarch.errors import RunError, unknown
+from inarch.evaluation import build_metrics, evaluate, predictions, write_predictions
+from inarch.intervals import Estimate
+from inarch.training.loop import evaluation_batch_size
+from inarch.workflows.check import check
+from inarch.workflows.directory import recipe_of
+from inarch.workflows.train import measure, start_accelerator
+
+
+def evaluate_run(directory: Path, split: str) -> Mapping[str, Estimate]:
+    """Return every metric of the recipe on `split` with its 95 % interval; predictions are written into the run."""
+    opened = bundle.load(directory / "model")
+    recipe = recipe_of(directory)
+    checked = check(recipe)
+    if split not in checked.dataset.splits:
+        raise RunError(f"{directory}: {unknown('split', split, checked.dataset.splits)}")
+    accelerator = start_accelerator(recipe)
+    model = opened.model.to(accelerator.device)
+    examples = Examples(checked.dataset, split, model.backbone, model.head, recipe.seed, recipe.on_error == "skip")
+    seen = evaluate(model, examples, evaluation_batch_size(recipe), accelerator, workers=0)
+    metrics = build_metrics(checked.components["metrics"], opened.targets)
+    write_predictions(directory / "predictions" / f"{split}.jsonl", predictions(model, seen, examples))
+    return {"loss": Estimate(seen.loss), **measure(model, seen, examples, metrics)}

@@ -1,0 +1,57 @@
+"""Predict: raw inputs to predictions, one batch in memory at a time."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from inarch import bundle
+from inarch.data.table import SUFFIXES, read_columns
+from inarch.errors import DataError, unknown
+
+
+def predict(directory: Path, inputs: Sequence[str], column: str | None = None) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Yield (input, prediction) for files, the files of folders, and the rows of tables.
+
+    An input that cannot be read gives ``{"error": reason}`` and the rest goes on.
+    """
+    for name in inputs:
+        if not Path(name).exists():
+            raise DataError(f"{name}: there is no such file or folder")
+    opened = bundle.load(directory)
+    trained_on = column or opened.description["input"]
+    yield from opened.stream(_expand(inputs, trained_on), skip_unreadable=True)
+
+
+def _expand(inputs: Sequence[str], column: str | list[str]) -> Iterator[Any]:
+    for name in inputs:
+        path = Path(name)
+        if path.is_dir():
+            yield from _files(path)
+        elif path.suffix in SUFFIXES:
+            yield from _rows(path, column)
+        else:
+            yield str(path)
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for base, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (str(Path(base) / name) for name in sorted(names) if not name.startswith("."))
+
+
+def _rows(path: Path, column: str | list[str]) -> Iterator[Any]:
+    columns, _ = read_columns(path)
+    wanted = [column] if isinstance(column, str) else column
+    for name in wanted:
+        if name not in columns:
+            raise DataError(f"{path}: {unknown('column', name, columns)}; choose with --column")
+    for values in zip(*(columns[name] for name in wanted), strict=True):
+        raw = tuple(_beside(path, value) for value in values)
+        yield raw[0] if isinstance(column, str) else raw
+
+
+def _beside(table: Path, value: Any) -> Any:
+    """Return the path of a file named relative to the table, or the value itself."""
+    short = isinstance(value, str) and 0 < len(value) < 1000 and "\n" not in value and "\0" not in value
+    return str(table.parent / value) if short and (table.parent / value).is_file() else value

@@ -1,0 +1,1 @@
+"""The text plugin. It registers nothing yet."""
