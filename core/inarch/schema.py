@@ -97,7 +97,8 @@ def _convert_union(value: Any, arguments: tuple[Any, ...], document: Document, k
     if types.NoneType in arguments and (value is None or value == "none"):
         return None
     rest = [argument for argument in arguments if argument is not types.NoneType]
-    rest.sort(key=lambda argument: argument in (str, Path))  # text accepts anything, so it is asked last
+    wraps = not isinstance(value, list | tuple)  # a list accepts one value in place of many, so it is asked last
+    rest.sort(key=lambda argument: (wraps and get_origin(argument) in (list, tuple, Sequence), argument in (str, Path)))
     failure: RecipeError | None = None
     for argument in rest:
         try:

@@ -226,7 +226,7 @@ def _grouped(model: nn.Module, layer: re.Pattern[str], stem: tuple[str, ...] = (
 
 def _last_layer(network: nn.Module) -> str:
     """Name the classification layer: the last linear or convolutional one."""
-    names = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    names: list[str] = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     return names[-1]
 
 

@@ -1,0 +1,72 @@
+"""What tests share: a small table of vectors, a recipe over it, and the command line."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+TOY = Path(__file__).parent / "toy"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Two test processes share two cores."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def write_vectors(path: Path, rows: int = 60, seed: int = 0) -> Path:
+    """Write a table of vectors with a class, a number and a group that can be learnt from them."""
+    random = np.random.default_rng(seed)
+    lines = ["vector,class,number,group"]
+    for index in range(rows):
+        vector = random.normal(size=4)
+        name = "warm" if vector[0] + 0.5 * vector[1] > 0 else "cold"
+        lines.append(f"{' '.join(f'{v:.4f}' for v in vector)},{name},{3 * vector[0] - vector[2]:.4f},g{index % 12}")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def vectors(tmp_path: Path) -> Path:
+    """A table of 60 vectors."""
+    return write_vectors(tmp_path / "vectors.csv")
+
+
+RECIPE = """\
+name: toy
+dataset: {{name: table, path: {path}, input: vector, target: class}}
+backbone: vectors
+head: classifier
+strategy: full
+metrics: [accuracy]
+train: {{epochs: 2, batch_size: 8, learning_rate: 0.02, workers: 0, precision: fp32}}
+"""
+
+
+@pytest.fixture
+def toy_recipe(tmp_path: Path, vectors: Path) -> Path:
+    """A recipe of a second's training over the table of vectors."""
+    path = tmp_path / "toy.yaml"
+    path.write_text(RECIPE.format(path=vectors), encoding="utf-8")
+    return path
+
+
+Inarch = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def inarch(tmp_path: Path) -> Inarch:
+    """Run the command line in a process of its own, in an empty folder: ``inarch("train", recipe)``."""
+
+    def run(*arguments: object, env: dict[str, str] | None = None, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
+        paths = os.pathsep.join([str(TOY), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", **(env or {})}
+        command = [sys.executable, "-m", "inarch", *map(str, arguments)]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
+
+    return run

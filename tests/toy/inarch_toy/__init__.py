@@ -1,0 +1,43 @@
+"""A third party's plugin in miniature: vectors written as text. Found by its entry point, like anybody's."""
+
+from inarch import Backbone, Register, hookimpl
+
+
+def vectors(
+    *,
+    weights: str = "none",
+    size: int = 4,
+    width: int = 8,
+    depth: int = 2,
+    dropout: float = 0.0,
+    norm: bool = False,
+    noise: float = 0.0,
+    mixup: bool = False,
+    memory: int = 0,
+) -> Backbone:
+    """Read `size` numbers written as text, through `depth` linear layers.
+
+    noise: deviation of the noise added in training. memory: examples beyond which a batch is out of memory; 0 is none.
+    """
+    from inarch_toy.backbone import Vectors
+
+    return Vectors(weights, size, width, depth, dropout, norm, noise, mixup, memory)
+
+
+def verify(raw: object) -> None:
+    """Refuse what is not numbers."""
+    try:
+        [float(part) for part in str(raw).split()]
+    except ValueError:
+        raise ValueError(f"not numbers: {str(raw)[:20]!r}") from None
+
+
+def starter() -> dict[str, object]:
+    """Return the recipe fragment that `inarch init --domain toy` writes."""
+    return {"backbone": "vectors", "train": {"epochs": 2, "learning_rate": 0.01}}
+
+
+@hookimpl
+def register_backbones(register: Register) -> None:
+    """Register the one backbone."""
+    register("vectors", vectors, domain="vector", verify=verify, starter=starter)
