@@ -1,6 +1,6 @@
 """The bundle: weights, the pipeline's description, classes and hashes; opens with no network and no original weights.
 
-The one pipeline is the backbone's evaluation transform: training evaluates through it, and a bundle predicts through it.
+The one pipeline is the backbone's evaluation transform: training evaluates through it, a bundle predicts through it.
 """
 
 import json
@@ -59,7 +59,9 @@ class Bundle:
         """Return one readable prediction per raw input (a file's path, a text, ...); an unreadable one raises."""
         return [prediction for _, prediction in self.stream(inputs, batch_size)]
 
-    def stream(self, inputs: Iterable[Any], batch_size: int = 32, skip_unreadable: bool = False) -> Iterator[tuple[Any, dict[str, Any]]]:
+    def stream(
+        self, inputs: Iterable[Any], batch_size: int = 32, skip_unreadable: bool = False
+    ) -> Iterator[tuple[Any, dict[str, Any]]]:
         """Yield (raw input, prediction) in order, holding one batch at a time.
 
         With `skip_unreadable` an input that cannot be read gives ``{"error": reason}``.
@@ -85,7 +87,9 @@ class Bundle:
     @torch.inference_mode()
     def _predict(self, examples: Sequence[Any]) -> list[dict[str, Any]]:
         batch = self.model.backbone.collate(examples)
-        return self.model.head.predict(self.model({name: tensor.to(self.device) for name, tensor in batch.items()}).float())
+        return self.model.head.predict(
+            self.model({name: tensor.to(self.device) for name, tensor in batch.items()}).float()
+        )
 
 
 def load(directory: Path | str) -> Bundle:
@@ -93,13 +97,16 @@ def load(directory: Path | str) -> Bundle:
     path = Path(directory)
     path = path if (path / DESCRIPTION).exists() or not (path / "model").is_dir() else path / "model"
     if not (path / DESCRIPTION).exists():
-        raise RunError(f"{directory}: no bundle here; expected a folder such as runs/NAME/model that holds {DESCRIPTION}")
+        raise RunError(
+            f"{directory}: no bundle here; expected a folder such as runs/NAME/model that holds {DESCRIPTION}"
+        )
     reason = checkpoint.problem(path)
     if reason:
         raise RunError(f"{path}: the bundle is damaged and is not used: {reason}")
     description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
     if description.get("format") != FORMAT:
-        raise RunError(f"{path}: bundle format {description.get('format')}, this inarch reads {FORMAT}; install inarch {description.get('inarch')}")
+        other, version = description.get("format"), description.get("inarch")
+        raise RunError(f"{path}: bundle format {other}, this inarch reads {FORMAT}; install inarch {version}")
     return Bundle(path, description)
 
 
@@ -127,7 +134,9 @@ def write(directory: Path, model: Model, parts: Mapping[str, tuple[Entry, Mappin
         bundle = Bundle(aside, json.loads((aside / DESCRIPTION).read_text(encoding="utf-8")))
         difference = float((bundle.outputs(raw).cpu() - expected).abs().max())
         if not difference <= TOLERANCE:
-            raise RunError(f"serving differs from training by {difference:g} on raw inputs; this is a bug in a transform or backbone")
+            raise RunError(
+                f"serving differs from training by {difference:g} on raw inputs: a bug in a transform or backbone"
+            )
         description["parity"] = {"examples": len(raw), "largest_difference": difference}
         (aside / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
     return difference

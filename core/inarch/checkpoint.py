@@ -1,4 +1,4 @@
-"""Checkpoints that survive a crash: written aside, fsynced, manifest last, one rename; verified before they are used."""
+"""Checkpoints that survive a crash: written aside, fsynced, manifest last, one rename; verified before use."""
 
 import hashlib
 import json
@@ -8,6 +8,8 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from inarch.errors import RunError
 
@@ -30,10 +32,8 @@ def written_atomically(final: Path) -> Iterator[Path]:
             shutil.rmtree(final)
         aside.rename(final)
         _sync(final.parent)
-    except OSError as error:
-        raise RunError(
-            f"{final}: could not be written: {error.strerror or error}. Earlier checkpoints are untouched; continue with --resume."
-        ) from error
+    except (OSError, SafetensorError) as error:
+        raise _not_written(final, error) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -48,7 +48,7 @@ def write_atomically(path: Path, text: str) -> None:
         _sync(path.parent)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise RunError(f"{path}: could not be written: {error.strerror or error}") from error
+        raise _not_written(path, error) from error
 
 
 def problem(directory: Path) -> str | None:
@@ -73,7 +73,7 @@ def step_directory(root: Path, step: int) -> Path:
 
 def newest_good(root: Path) -> tuple[Path | None, list[str]]:
     """Return the newest checkpoint that is whole, and a sentence for each broken one that was passed over."""
-    passed_over = []
+    passed_over: list[str] = []
     for directory in sorted(root.glob("step-*"), reverse=True):
         reason = problem(directory)
         if reason is None:
@@ -99,11 +99,20 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _not_written(path: Path, error: Exception) -> RunError:
+    reason = getattr(error, "strerror", None) or error
+    return RunError(
+        f"{path}: could not be written: {reason}. What was there before is untouched; continue with --resume."
+    )
+
+
 def _seal(directory: Path) -> None:
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     for path in files:
         _sync(path)
-    listed = {str(path.relative_to(directory)): {"bytes": path.stat().st_size, "sha256": file_hash(path)} for path in files}
+    listed = {
+        str(path.relative_to(directory)): {"bytes": path.stat().st_size, "sha256": file_hash(path)} for path in files
+    }
     (directory / MANIFEST).write_text(json.dumps({"files": listed}, indent=1), encoding="utf-8")
     _sync(directory / MANIFEST)
     _sync(directory)

@@ -44,7 +44,7 @@ class Evaluated:
 def evaluate(model: Model, examples: Examples, batch_size: int, accelerator: Accelerator, workers: int) -> Evaluated:
     """Run a model over a split, in fp32 and evaluation mode. All processes return the same."""
     model.eval()
-    gathered = []
+    gathered: list[dict[str, Any] | None] = []
     for item in _items(examples, batch_size, accelerator, workers):
         mine = _run(model, item, accelerator.device) if item is not None else None
         gathered += gather_object([mine]) if accelerator.num_processes > 1 else [mine]
@@ -66,7 +66,8 @@ def build_metrics(entries: Sequence[tuple[Entry, Mapping[str, Any]]], targets: A
     metrics = {}
     for entry, options in entries:
         metrics[entry.name] = build(entry, options, targets)
-        metrics[entry.name].sync_on_compute = False
+        for part in metrics[entry.name].modules():
+            part.distributed_available_fn = _never
     return metrics
 
 
@@ -86,15 +87,20 @@ def write_predictions(path: Path, lines: Iterator[dict[str, Any]]) -> None:
     write_atomically(path, "".join(json.dumps(line, default=str) + "\n" for line in lines))
 
 
+def _never() -> bool:
+    return False
+
+
 def _items(examples: Examples, batch_size: int, accelerator: Accelerator, workers: int) -> Iterator[Item | None]:
     """Yield this process' batches, padded with None so that all processes take part in every gathering."""
     processes, process = accelerator.num_processes, accelerator.process_index
     rounds = -(-len(examples.rows) // (batch_size * processes))
     if isinstance(examples.rows, Stream):
         batches = load(StreamSteps(examples, [None], batch_size, 0), None, min(workers, 1))
-        mine = (item for number, item in enumerate(batches) if number % processes == process)
+        mine: Iterator[Item] = (item for number, item in enumerate(batches) if number % processes == process)
     else:
-        keys = [(None, batch, len(batch)) for batch in evaluation_keys(len(examples.rows), batch_size, processes, process)]
+        shares = evaluation_keys(len(examples.rows), batch_size, processes, process)
+        keys = [(None, batch, len(batch)) for batch in shares]
         mine = load(examples, keys, workers)
     for _ in range(rounds):
         yield next(mine, None)

@@ -25,7 +25,9 @@ class Model(nn.Module):
         super().__init__()
         missing = head.needs - backbone.provides
         if missing:
-            raise RecipeError(f"the head needs {listing(sorted(missing))}, the backbone provides {listing(sorted(backbone.provides))}")
+            raise RecipeError(
+                f"the head needs {listing(sorted(missing))}, the backbone provides {listing(sorted(backbone.provides))}"
+            )
         self.backbone, self.head = backbone, head
         self.frozen: list[nn.Module] = []
 
@@ -49,7 +51,9 @@ class Model(nn.Module):
             parameter.requires_grad_(name not in names)
         self.frozen = [module for path, module in self.backbone.named_modules() if _is_frozen(path, module, names)]
         self.train(self.training)
-        prefixes = tuple(f"{path}." if path else "" for path, module in self.backbone.named_modules() if module in self.frozen)
+        prefixes = tuple(
+            f"{path}." if path else "" for path, module in self.backbone.named_modules() if module in self.frozen
+        )
         state = self.backbone.state_dict()
         return {name: state[name] for name in state if name in names or name.startswith(prefixes)} if prefixes else {}
 
@@ -61,7 +65,9 @@ def check_layers(backbone: Backbone) -> list[list[str]]:
     own = [name for name, _ in backbone.named_parameters()]
     if sorted(listed) != sorted(own):
         wrong = sorted(set(own) ^ set(listed)) or sorted({name for name in listed if listed.count(name) > 1})
-        raise PluginError(f"{type(backbone).__name__}.layers() must name every parameter once; wrong: {listing(wrong, 5)}")
+        raise PluginError(
+            f"{type(backbone).__name__}.layers() must name every parameter once; wrong: {listing(wrong, 5)}"
+        )
     return layers
 
 

@@ -11,7 +11,14 @@ from inarch.recipe import Recipe
 WIDTH, HEIGHT = 520, 180
 
 
-def render(recipe: Recipe, summary: Mapping[str, Any], history: Sequence[Mapping[str, Any]], targets: Targets, scores: Any, truth: Any) -> str:
+def render(
+    recipe: Recipe,
+    summary: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    targets: Targets,
+    scores: Any,
+    truth: Any,
+) -> str:
     """Return the page: metrics with intervals, curves, the confusion of classes, what was skipped, the recipe."""
     environment = Environment(loader=PackageLoader("inarch", "templates"), autoescape=select_autoescape(default=True))
     return environment.get_template("report.html").render(
@@ -31,11 +38,18 @@ def curves(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     names = dict.fromkeys(name for line in history for split in ("train", "valid") for name in line.get(split, {}))
     charts = []
     for name in names:
-        series = {s: [(line["epoch"], line[s][name]) for line in history if name in line.get(s, {})] for s in ("train", "valid")}
+        series = {
+            s: [(line["epoch"], line[s][name]) for line in history if name in line.get(s, {})]
+            for s in ("train", "valid")
+        }
         values = [value for points in series.values() for _, value in points]
         low, high = min(values), max(values)
         last = max(line["epoch"] for line in history)
-        lines = {split: " ".join(_point(x / last, (y - low) / ((high - low) or 1)) for x, y in points) for split, points in series.items() if points}
+        lines = {
+            split: " ".join(_point(x / last, (y - low) / ((high - low) or 1)) for x, y in points)
+            for split, points in series.items()
+            if points
+        }
         charts.append({"name": name, "low": low, "high": high, "last": last, "lines": lines})
     return charts
 

@@ -10,7 +10,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from inarch.training.progress import Progress
-from inarch.workflows.train import Result
+from inarch.workflows.finish import Result
 
 
 class Live(Progress):
@@ -18,7 +18,15 @@ class Live(Progress):
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
         self.bar = Bar(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)
         self.task: Any = None
 
@@ -26,7 +34,9 @@ class Live(Progress):
         self.bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.bar.stop()
 
     def say(self, text: str) -> None:
@@ -46,13 +56,22 @@ class Live(Progress):
 
     def epoch(self, line: Mapping[str, Any], best: bool) -> None:
         """Print the figures of an evaluation."""
-        told = [f"{split} {name} {value:.4f}" for split in ("train", "valid") for name, value in line.get(split, {}).items()]
-        self.console.print(f"epoch {line['epoch']:g}: {', '.join(told)}" + (" [green](best so far)[/]" if best else ""), soft_wrap=True)
+        told = [
+            f"{split} {name} {value:.4f}" for split in ("train", "valid") for name, value in line.get(split, {}).items()
+        ]
+        self.console.print(
+            f"epoch {line['epoch']:g}: {', '.join(told)}" + (" [green](best so far)[/]" if best else ""), soft_wrap=True
+        )
 
 
 def results(result: Result) -> None:
     """Print the final table."""
-    table = Table(title=f"{result.split} metrics, weights of step {result.best_step}", title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        title=f"{result.split} metrics, weights of step {result.best_step}",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
     for name, side in (("metric", "left"), ("value", "right"), ("95 % interval", "right")):
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for name, estimate in result.metrics.items():
@@ -60,4 +79,7 @@ def results(result: Result) -> None:
         table.add_row(name, f"{estimate.value:.4f}", interval)
     console = Console(highlight=False)
     console.print(table)
-    console.print(f"{result.seconds:.0f} s. Bundle: {result.directory / 'model'}. Report: {result.directory / 'report.html'}", soft_wrap=True)
+    console.print(
+        f"{result.seconds:.0f} s. Bundle: {result.directory / 'model'}. Report: {result.directory / 'report.html'}",
+        soft_wrap=True,
+    )

@@ -3,6 +3,7 @@
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -41,7 +42,9 @@ class Verbs(click.Group):
         """Write the commands with a line each, without importing the verbs."""
         extra = {name: command.get_short_help_str() for name, command in self._extra().commands.items()}
         with formatter.section("Commands"):
-            formatter.write_dl([*VERBS.items(), *((name, text) for name, text in sorted(extra.items()) if name not in VERBS)])
+            formatter.write_dl(
+                [*VERBS.items(), *((name, text) for name, text in sorted(extra.items()) if name not in VERBS)]
+            )
 
     def _extra(self) -> click.Group:
         from inarch.plugins import loaded
@@ -80,6 +83,9 @@ def main() -> None:
 
 
 def _fail(message: str) -> int:
-    if os.environ.get("RANK", "0") == "0":  # of several processes, one tells
-        click.echo(f"Error: {message}", err=True)
+    process, errors = os.environ.get("RANK", "0"), os.environ.get("INARCH_ERRORS")
+    if errors:  # of several processes, the one that started them tells
+        Path(errors, process).write_text(message, encoding="utf-8")
+    else:
+        click.echo(f"Error: {message}" if process == "0" else f"Error in process {process}: {message}", err=True)
     return 2

@@ -14,7 +14,7 @@ import click
 @click.option("--column", help="The input column, for tables whose column is called otherwise than in training.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line an input.")
 def command(bundle: Path, inputs: tuple[str, ...], column: str | None, as_json: bool) -> None:
-    """Predict INPUTs with BUNDLE (runs/NAME/model): files, folders, or tables of inputs. Streams: memory stays constant."""
+    """Predict INPUTs with BUNDLE (runs/NAME/model): files, folders, or tables of inputs. Memory stays constant."""
     from inarch.workflows.predict import predict
 
     failed = 0
@@ -30,6 +30,12 @@ def _line(source: Any, prediction: dict[str, Any]) -> str:
     if "error" in prediction:
         return f"{source}: cannot be read: {prediction['error']}"
     answer = next(iter(prediction.values()))
-    told = ", ".join(map(str, answer)) if isinstance(answer, list) else f"{answer:.6g}" if isinstance(answer, float) else str(answer)
+    told = (
+        ", ".join(map(str, answer))
+        if isinstance(answer, list)
+        else f"{answer:.6g}"
+        if isinstance(answer, float)
+        else str(answer)
+    )
     score = f" ({prediction['score']:.3f})" if "score" in prediction else ""
     return f"{source}: {told or '(none)'}{score}"

@@ -44,9 +44,11 @@ def seeded(*key: int) -> Iterator[None]:
 
 
 class Examples(TorchDataset[Item]):
-    """One split, ready to be read: ``examples[(epoch, rows, size)]`` is a finished item; epoch None means evaluation."""
+    """One split, ready to be read: ``examples[(epoch, rows, size)]`` is a finished item; epoch None is evaluation."""
 
-    def __init__(self, dataset: Dataset, split: str, backbone: Backbone, head: Head, seed: int, skip_unreadable: bool) -> None:
+    def __init__(
+        self, dataset: Dataset, split: str, backbone: Backbone, head: Head, seed: int, skip_unreadable: bool
+    ) -> None:
         self.dataset, self.seed, self.skip_unreadable = dataset, seed, skip_unreadable
         self.rows = dataset.splits[split]
         self.transforms = {training: backbone.transform(training) for training in (True, False)}
@@ -66,7 +68,7 @@ class Examples(TorchDataset[Item]):
             except (OSError, ValueError, DataError) as error:
                 place = f"{self.rows.where(index)}: {error}"
                 if not self.skip_unreadable:
-                    return {"error": place}
+                    return {"error": f"{place} (on_error: skip would leave it out)"}
                 skipped.append(place)
         item: Item = {"rows": [index for index, *_ in read], "size": size, "skipped": skipped}
         if read:
@@ -97,7 +99,14 @@ class Examples(TorchDataset[Item]):
 class StreamSteps(IterableDataset[Item]):
     """The steps of a split that can only be read in order."""
 
-    def __init__(self, examples: Examples, epochs: Sequence[int | None], batch_size: int, skip: int, share: Callable[[Any], Any] = list) -> None:
+    def __init__(
+        self,
+        examples: Examples,
+        epochs: Sequence[int | None],
+        batch_size: int,
+        skip: int,
+        share: Callable[[Any], Any] = list,
+    ) -> None:
         self.examples, self.epochs, self.batch_size, self.skip, self.share = examples, epochs, batch_size, skip, share
 
     def __iter__(self) -> Iterator[Item]:
@@ -105,13 +114,16 @@ class StreamSteps(IterableDataset[Item]):
         for number, epoch in enumerate(self.epochs):
             start = self.skip * self.batch_size if number == 0 else 0
             seed = None if epoch is None else self.examples.seed * 100_003 + epoch
-            rows = enumerate(self.examples.rows.read(seed, start), start)
+            rows, seen = enumerate(self.examples.rows.read(seed, start), start), start
             while step := list(islice(rows, self.batch_size)):
+                seen += len(step)
                 yield self.examples.assemble(self.share(step), epoch, len(step))
+            if seen != len(self.examples.rows):
+                yield {"error": f"the stream ended after {seen} of {len(self.examples.rows)} rows; mend 'examples'"}
 
 
 def worker_count(wanted: int | str, on_accelerator: bool) -> int:
-    """Return how many processes load data; `auto` leaves one core per training process, and uses none on small machines."""
+    """Return how many processes load data; `auto` leaves a core to each training process."""
     if isinstance(wanted, int):
         return wanted
     cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -133,9 +145,9 @@ def load(steps: TorchDataset[Item], keys: Any, workers: int, pin: bool = False) 
     )
     for item in loader:
         if "error" in item:
-            raise DataError(f"{item['error']} (on_error: skip would leave it out)")
+            raise DataError(item["error"])
         yield item
 
 
-def _as_it_is(item: Item) -> Item:
+def _as_it_is(item: Any) -> Any:
     return item

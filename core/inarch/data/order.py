@@ -42,5 +42,5 @@ def evaluation_keys(length: int, batch_size: int, processes: int, process: int) 
 
     A batch is computed as one piece wherever it is computed, so its outputs do not depend on the number of processes.
     """
-    batches = [range(start, min(start + batch_size, length)) for start in range(0, length, batch_size)]
+    batches: list[Indices] = [range(start, min(start + batch_size, length)) for start in range(0, length, batch_size)]
     return batches[process::processes]

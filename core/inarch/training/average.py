@@ -1,32 +1,39 @@
 """An exponential moving average of the weights."""
 
-from collections.abc import Sequence
-from typing import Any
+import copy
 
 import torch
-from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
+from torch import Tensor, nn
+
+from inarch.model import Model
 
 
-class Ema(AveragedModel):
-    """torch's AveragedModel, with a decay that warms up as min(decay, (1 + n) / (10 + n)) over n updates (TensorFlow's rule).
+class Ema(nn.Module):
+    """A copy of a model whose floating-point parameters and buffers follow it; other buffers are copied.
 
-    Without the warm-up a run of a few hundred steps would end close to where it began.
+    The decay warms up as min(decay, (1 + n) / (10 + n)) over n updates (TensorFlow's rule): without it a run of a few
+    hundred steps would end close to where it began. torch's AveragedModel reads its counter from the device in every
+    update; here the loop, which counts steps anyway, says which update it is.
     """
 
-    def __init__(self, model: torch.nn.Module, decay: float) -> None:
-        self.decay, self.updates = decay, 0
-        super().__init__(model, multi_avg_fn=self._blend, use_buffers=True)
-        self.requires_grad_(False)
+    module: Model
 
-    def update_parameters(self, model: torch.nn.Module) -> None:
-        """Move the averages towards the model."""
-        self.updates += 1
-        super().update_parameters(model)
+    def __init__(self, model: Model, decay: float) -> None:
+        super().__init__()
+        self.decay = decay
+        self.module = copy.deepcopy(model).requires_grad_(False)
 
-    def _blend(self, averages: Sequence[Tensor], current: Sequence[Tensor], _: Any) -> None:
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        if averages and averages[0].is_floating_point():
-            torch._foreach_lerp_(list(averages), list(current), 1 - decay)
-        else:
-            torch._foreach_copy_(list(averages), list(current))
+    @torch.no_grad()
+    def update(self, model: nn.Module, number: int) -> None:
+        """Move the averages towards the model; `number` counts updates from 1."""
+        averages, current = _tensors(self.module), _tensors(model)
+        moving = [pair for pair in zip(averages, current, strict=True) if pair[0].is_floating_point()]
+        copied = [pair for pair in zip(averages, current, strict=True) if not pair[0].is_floating_point()]
+        torch._foreach_lerp_([a for a, _ in moving], [c.detach() for _, c in moving],
+                             1 - min(self.decay, (1 + number) / (10 + number)))  # fmt: skip
+        for average, value in copied:
+            average.copy_(value)
+
+
+def _tensors(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]

@@ -36,8 +36,8 @@ def choose_precision(device: torch.device, wanted: str) -> str:
 def prepare_model(model: nn.Module, device: torch.device, precision: str) -> list[str]:
     """Put convolutions into the memory format and the precision in which they are fast.
 
-    Channels-last: losses within 1e-4 relative of the default format. Depthwise convolutions in fp32 under bf16 on a CPU:
-    more exact than bf16, and faster, for they have no fast bf16 kernel there.
+    Channels-last: losses within 1e-4 relative of the default format. Depthwise convolutions in fp32 under bf16 on a
+    CPU: more exact than bf16, and faster, for they have no fast bf16 kernel there.
     """
     levers = []
     convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
@@ -47,7 +47,7 @@ def prepare_model(model: nn.Module, device: torch.device, precision: str) -> lis
     depthwise = [conv for conv in convolutions if conv.groups == conv.in_channels > 1]
     if depthwise and device.type == "cpu" and precision == "bf16":
         for convolution in depthwise:
-            convolution.forward = _InFloat32(convolution.forward)  # type: ignore[method-assign]
+            convolution.forward = _InFloat32(convolution.forward)  # type: ignore[method-assign,assignment]
         levers.append("depthwise convolutions in fp32")
     return levers
 

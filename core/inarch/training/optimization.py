@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from inarch.interfaces.strategy import Phase
-from inarch.recipe import Train
 from inarch.model import Model
+from inarch.recipe import Train
 
 
 def make_optimizer(model: Model, phase: Phase, train: Train) -> torch.optim.Optimizer:
@@ -25,7 +26,8 @@ def make_optimizer(model: Model, phase: Phase, train: Train) -> torch.optim.Opti
     for parameter, rate in rated:
         groups.setdefault((rate, train.weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
     options: list[dict[str, Any]] = [
-        {"params": parameters, "lr": rate, "peak": rate, "weight_decay": decay} for (rate, decay), parameters in groups.items()
+        {"params": parameters, "lr": rate, "peak": rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
     ]
     if train.optimizer == "sgd":
         return torch.optim.SGD(options, momentum=train.momentum, fused=True)
@@ -56,7 +58,7 @@ def micro_batches(size: int, largest: int, parts: int) -> list[tuple[slice, bool
     """
     filled = min(size, max(parts, -(-size // largest)))
     bounds = [round(part * size / filled) for part in range(filled + 1)]
-    slices = [(slice(start, end), False) for start, end in zip(bounds, bounds[1:], strict=False)]
+    slices = [(slice(start, end), False) for start, end in pairwise(bounds)]
     return slices + [(slice(0, 1), True)] * (parts - filled)
 
 

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from inarch.errors import RunError
 
+STATE = "state.json"
+
 
 @dataclass
 class RunState:
@@ -47,64 +49,79 @@ class RunState:
     history: list[dict[str, Any]] = field(default_factory=list)
     """The lines of metrics.jsonl."""
     skipped: list[str] = field(default_factory=list)
-    """Training examples that could not be read, in the order in which they were met."""
+    """Examples of train and valid that could not be read, each once, in the order in which they were met."""
     frozen_hashes: list[dict[str, str | None]] = field(default_factory=list)
     """Per phase: the hash of frozen parameters and buffers before and after."""
 
+    def note_skipped(self, places: list[str]) -> None:
+        """Add examples that could not be read and were not known yet."""
+        self.skipped = list(dict.fromkeys([*self.skipped, *places]))
+
 
 def save(
-    directory: Path, state: RunState, model: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None, scaler: Any
+    directory: Path,
+    state: RunState,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: nn.Module | None,
+    scaler: Any,
+    generators: list[dict[str, Any]],
 ) -> None:
-    """Write the state and all tensors into an empty directory."""
+    """Write the state and all tensors into an empty directory; `generators` has one `random_state` per process."""
     save_file(_contiguous(model.state_dict()), directory / "model.safetensors")
     if average is not None:
         save_file(_contiguous(average.state_dict()), directory / "average.safetensors")
     tensors, rest = _flatten_optimizer(optimizer)
     save_file(tensors, directory / "optimizer.safetensors")
-    document = {"state": asdict(state), "optimizer": rest, "scaler": scaler.state_dict()}
-    (directory / "state.json").write_text(json.dumps(document), encoding="utf-8")
+    document = {"state": asdict(state), "optimizer": rest, "scaler": scaler.state_dict(), "random": generators}
+    (directory / STATE).write_text(json.dumps(document), encoding="utf-8")
 
 
 def read(directory: Path) -> RunState:
     """Read the state; a missing, unknown or wrong field is an error that names it."""
-    document = _json(directory / "state.json")
-    values = document.get("state", {})
+    values = _part(directory, "state")
     names = {f.name for f in fields(RunState)}
     for name in names ^ set(values):
-        raise RunError(f"{directory / 'state.json'}: the field '{name}' is {'missing' if name in names else 'unknown'}")
+        raise RunError(f"{directory / STATE}: the field '{name}' is {'missing' if name in names else 'unknown'}")
     return RunState(**values)
 
 
-def restore(directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None, scaler: Any) -> None:
+def restore(
+    directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None, scaler: Any
+) -> None:
     """Load all tensors back into the objects that `save` was given."""
     model.load_state_dict(load_file(directory / "model.safetensors"))
     if average is not None:
         average.load_state_dict(load_file(directory / "average.safetensors"))
-    document = _json(directory / "state.json")
-    _restore_optimizer(optimizer, load_file(directory / "optimizer.safetensors"), document["optimizer"])
-    scaler.load_state_dict(document["scaler"])
+    _restore_optimizer(optimizer, load_file(directory / "optimizer.safetensors"), _part(directory, "optimizer"))
+    scaler.load_state_dict(_part(directory, "scaler"))
 
 
-def save_random(path: Path, device: torch.device) -> None:
-    """Write the state of every random generator of this process."""
+def processes(directory: Path) -> int:
+    """Return how many processes wrote a checkpoint."""
+    return len(_part(directory, "random"))
+
+
+def random_state(device: torch.device) -> dict[str, Any]:
+    """Return the state of every random generator of this process, as plain data."""
     version, internal, gauss = random.getstate()
     name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     states: dict[str, Any] = {
         "python": [version, list(internal), gauss],
         "numpy": [name, np.asarray(keys).tolist(), int(position), int(has_gauss), float(cached)],
-        "torch": bytes(torch.get_rng_state().tolist()).hex(),
+        "torch": torch.get_rng_state().numpy().tobytes().hex(),
     }
     if device.type == "cuda":
-        states["device"] = bytes(torch.cuda.get_rng_state(device).tolist()).hex()
-    path.write_text(json.dumps(states), encoding="utf-8")
+        states["device"] = torch.cuda.get_rng_state(device).numpy().tobytes().hex()
+    return states
 
 
-def restore_random(path: Path, device: torch.device) -> None:
+def restore_random(directory: Path, process: int, device: torch.device) -> None:
     """Put every random generator of this process back; a state that is missing is an error."""
-    states = _json(path)
+    states = _part(directory, "random")[process]
     for name in ["python", "numpy", "torch", *(["device"] if device.type == "cuda" else [])]:
         if name not in states:
-            raise RunError(f"{path}: the random state of '{name}' is missing, so the run cannot be resumed exactly")
+            raise RunError(f"{directory}: the random state of '{name}' is missing, so the run cannot go on exactly")
     version, internal, gauss = states["python"]
     random.setstate((version, tuple(internal), gauss))
     np.random.set_state(tuple(states["numpy"]))
@@ -113,12 +130,14 @@ def restore_random(path: Path, device: torch.device) -> None:
         torch.cuda.set_rng_state(_bytes(states["device"]), device)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _part(directory: Path, name: str) -> Any:
+    path = directory / STATE
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))[name]
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read: {error}") from None
-    return document
+    except KeyError:
+        raise RunError(f"{path}: the part '{name}' is missing") from None
 
 
 def _bytes(text: str) -> Tensor:

@@ -1,5 +1,6 @@
 """One optimizer step: the exact gradient of the mean loss over a batch, however it is spread and cut."""
 
+import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -17,18 +18,26 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def accumulate(
-    forward: Callable[..., Tensor], model: Model, item: Item, micro_batch_size: int, accelerator: Accelerator, precision: str, scaler: Any
+    forward: Callable[..., Tensor],
+    model: Model,
+    item: Item,
+    micro_batch_size: int,
+    accelerator: Accelerator,
+    precision: str,
+    scaler: Any,
 ) -> Tensor:
     """Add the gradients of the summed loss over this process' part of a step; return (loss sum, count), shape (2,).
 
     `forward` is the model as accelerate prepared it. With several processes its last backward pass averages gradients
     over them; the caller divides by the global count.
     """
-    processes = accelerator.num_processes
-    parts = -(-(-(-item["size"] // processes)) // micro_batch_size)
+    largest_share = math.ceil(item["size"] / accelerator.num_processes)
+    parts = math.ceil(largest_share / micro_batch_size)
     moved = to_device(item, accelerator.device)
     slices = micro_batches(len(item["rows"]), micro_batch_size, parts)
-    total = torch.zeros(2, dtype=torch.float32 if accelerator.device.type == "mps" else torch.float64, device=accelerator.device)
+    total = torch.zeros(
+        2, dtype=torch.float32 if accelerator.device.type == "mps" else torch.float64, device=accelerator.device
+    )
     for number, (part, idle) in enumerate(slices):
         last = number == len(slices) - 1
         with nullcontext() if last else accelerator.no_sync(forward):
@@ -45,12 +54,14 @@ def accumulate(
 def optimize(
     model: Model, optimizer: Any, total: Tensor, accelerator: Accelerator, clip: float | None, scaler: Any
 ) -> Tensor:
-    """Divide the accumulated gradients by the global count, clip, and step; return (loss sum, count) over all processes."""
+    """Divide the accumulated gradients by the global count, clip, and step; return the global (loss sum, count)."""
     if accelerator.num_processes > 1:
         total = accelerator.reduce(total, reduction="sum")
     raw = getattr(optimizer, "optimizer", optimizer)
     scaler.unscale_(raw)
-    scale_gradients([p for p in model.parameters() if p.requires_grad], accelerator.num_processes / total[1].clamp_min(1e-12), clip)
+    scale_gradients(
+        [p for p in model.parameters() if p.requires_grad], accelerator.num_processes / total[1].clamp_min(1e-12), clip
+    )
     scaler.step(raw)
     scaler.update()
     raw.zero_grad(set_to_none=True)
@@ -84,7 +95,11 @@ def smaller(micro_batch_size: int, automatic: bool, processes: int) -> int:
     """Return half the micro-batch after running out of memory, or raise RunError saying what to write."""
     half = micro_batch_size // 2
     if not half:
-        raise RunError("out of memory with a single example; choose a smaller backbone or input, or gradient_checkpointing: true")
+        raise RunError(
+            "out of memory with a single example; choose a smaller backbone or input, or gradient_checkpointing: true"
+        )
     if not automatic or processes > 1:
-        raise RunError(f"out of memory with micro_batch_size {micro_batch_size}; write train.micro_batch_size={half} and --resume")
+        raise RunError(
+            f"out of memory with micro_batch_size {micro_batch_size}; write train.micro_batch_size={half} and --resume"
+        )
     return half

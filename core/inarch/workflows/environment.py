@@ -18,7 +18,9 @@ from inarch.workflows.check import Checked
 LIBRARIES = ("torch", "accelerate", "torchmetrics", "datasets", "safetensors", "numpy", "pyarrow")
 
 
-def describe(checked: Checked, model: Model, accelerator: Accelerator, precision: str, levers: list[str]) -> dict[str, Any]:
+def describe(
+    checked: Checked, model: Model, accelerator: Accelerator, precision: str, levers: list[str]
+) -> dict[str, Any]:
     """Return plain facts about software, plugins, hardware, weights and what was made faster how."""
     total, _ = count_parameters(model)
     return {
@@ -26,7 +28,8 @@ def describe(checked: Checked, model: Model, accelerator: Accelerator, precision
         "platform": platform.platform(),
         "libraries": {name: _version(name) for name in LIBRARIES},
         "plugins": [
-            {"name": p.name, "distribution": p.distribution, "version": p.version, "error": p.error} for p in plugins.loaded().known.values()
+            {"name": p.name, "distribution": p.distribution, "version": p.version, "error": p.error}
+            for p in plugins.loaded().known.values()
         ],
         "device": torch.cuda.get_device_name() if accelerator.device.type == "cuda" else _processor(),
         "processes": accelerator.num_processes,
@@ -44,7 +47,11 @@ def describe(checked: Checked, model: Model, accelerator: Accelerator, precision
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
-    names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+    names = (
+        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.exists()
+        else []
+    )
     return names[0] if names else platform.processor()
 
 

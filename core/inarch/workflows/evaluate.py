@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from inarch import bundle
-from inarch.data.loaders import Examples
 from inarch.errors import RunError, unknown
 from inarch.evaluation import build_metrics, evaluate, predictions, write_predictions
 from inarch.intervals import Estimate
-from inarch.training.loop import evaluation_batch_size
+from inarch.training.job import evaluation_batch_size
 from inarch.workflows.check import check
 from inarch.workflows.directory import recipe_of
-from inarch.workflows.train import measure, start_accelerator
+from inarch.workflows.finish import measure
+from inarch.workflows.start import make_examples, start_processes
 
 
 def evaluate_run(directory: Path, split: str) -> Mapping[str, Estimate]:
@@ -21,9 +21,9 @@ def evaluate_run(directory: Path, split: str) -> Mapping[str, Estimate]:
     checked = check(recipe)
     if split not in checked.dataset.splits:
         raise RunError(f"{directory}: {unknown('split', split, checked.dataset.splits)}")
-    accelerator = start_accelerator(recipe)
+    accelerator = start_processes()
     model = opened.model.to(accelerator.device)
-    examples = Examples(checked.dataset, split, model.backbone, model.head, recipe.seed, recipe.on_error == "skip")
+    examples = make_examples(checked, split, model)
     seen = evaluate(model, examples, evaluation_batch_size(recipe), accelerator, workers=0)
     metrics = build_metrics(checked.components["metrics"], opened.targets)
     write_predictions(directory / "predictions" / f"{split}.jsonl", predictions(model, seen, examples))

@@ -1,0 +1,58 @@
+"""What a training is given: everything about it that does not change while it runs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from inarch.data.loaders import Examples, worker_count
+from inarch.data.order import steps_per_epoch
+from inarch.model import Model
+from inarch.recipe import Recipe
+from inarch.training.progress import Progress
+
+
+@dataclass(frozen=True)
+class Job:
+    """The parts of a training."""
+
+    recipe: Recipe
+    directory: Path
+    model: Model
+    accelerator: Accelerator
+    precision: str
+    train: Examples
+    valid: Examples | None
+    metrics: Mapping[str, Any]
+    """Name to torchmetrics metric."""
+    larger_is_better: Mapping[str, bool]
+    progress: Progress
+    on_epoch_end: Callable[[int, Mapping[str, float]], None]
+    """The lifecycle hook."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in one pass over train."""
+        return steps_per_epoch(len(self.train.rows), self.recipe.train.batch_size)
+
+    @property
+    def workers(self) -> int:
+        """Processes that load data."""
+        return worker_count(self.recipe.train.workers, self.accelerator.device.type != "cpu")
+
+    @property
+    def first_micro_batch(self) -> int:
+        """Examples that a device holds at once, until it runs out of memory."""
+        wanted = self.recipe.train.micro_batch_size
+        largest: int = -(-self.recipe.train.batch_size // self.accelerator.num_processes)
+        return largest if wanted == "auto" else min(wanted, largest)
+
+
+def evaluation_batch_size(recipe: Recipe) -> int:
+    """Return how many examples are evaluated at once.
+
+    It is the same for any number of processes, for outputs depend on it in their last bits.
+    """
+    return min(64, recipe.train.batch_size)

@@ -1,0 +1,59 @@
+"""What is written down along the way: the figures of an evaluation, and whether they are the best so far."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from inarch.checkpoint import write_atomically
+from inarch.evaluation import evaluate
+from inarch.model import Model
+from inarch.training.job import Job, evaluation_batch_size
+from inarch.training.state import RunState
+
+
+def validate(job: Job, model: Model, state: RunState) -> dict[str, float]:
+    """Return the loss and every metric on valid; rows that cannot be read are noted in the state."""
+    assert job.valid is not None
+    job.progress.evaluating("valid")
+    seen = evaluate(model, job.valid, evaluation_batch_size(job.recipe), job.accelerator, job.workers)
+    state.note_skipped(seen.skipped)
+    scores = model.head.scores(seen.outputs.to(job.accelerator.device)).cpu()
+    values = {"loss": seen.loss}
+    for name, metric in job.metrics.items():
+        metric.reset()
+        metric.update(scores, seen.targets)
+        values[name] = float(metric.compute())
+        metric.reset()
+    return values
+
+
+def judge(job: Job, state: RunState, values: Mapping[str, float]) -> bool:
+    """Say whether an evaluation is the best so far, and count those that early stopping is waiting through."""
+    train = job.recipe.train
+    stopping = train.early_stopping
+    if stopping:
+        if _better(job, stopping.metric, values[stopping.metric], state.patience_best):
+            state.patience_best, state.bad_evaluations = values[stopping.metric], 0
+        else:
+            state.bad_evaluations += 1
+        state.stopped_early = state.bad_evaluations >= stopping.patience
+    if not _better(job, train.best_metric, values[train.best_metric], state.best):
+        return False
+    state.best, state.best_step = values[train.best_metric], state.step
+    return True
+
+
+def publish(job: Job, state: RunState, line: Mapping[str, Any], improved: bool) -> None:
+    """Write metrics.jsonl, and tell the progress display and the tracker; on the main process."""
+    text = "".join(json.dumps(entry) + "\n" for entry in state.history)
+    write_atomically(job.directory / "metrics.jsonl", text)
+    job.progress.epoch(line, improved)
+    figures = {f"{split}/{name}": v for split in ("train", "valid") for name, v in line.get(split, {}).items()}
+    job.accelerator.log(figures, step=state.step)
+
+
+def _better(job: Job, name: str, value: float, best: float | None) -> bool:
+    if math.isnan(value):  # a metric that is not defined on these examples is never the best
+        return False
+    return best is None or (value > best if job.larger_is_better.get(name, False) else value < best)

@@ -1,0 +1,108 @@
+"""What a training leaves behind: figures on test, predictions, the bundle, the report."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from inarch import bundle, checkpoint, intervals, report
+from inarch.data.loaders import Examples
+from inarch.evaluation import Evaluated, evaluate, predictions, write_predictions
+from inarch.interfaces.dataset import Stream
+from inarch.intervals import Estimate
+from inarch.model import Model, count_parameters
+from inarch.training.job import Job, evaluation_batch_size
+from inarch.training.saving import load_best
+from inarch.training.state import RunState
+from inarch.workflows.check import Checked, refuse_many
+from inarch.workflows.start import make_examples
+
+PARITY_EXAMPLES = 16
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training gives back."""
+
+    directory: Path
+    split: str
+    """The split that `metrics` were measured on: `test`, or `valid` where there is no test split."""
+    metrics: Mapping[str, Estimate]
+    """Name to value and 95 % interval."""
+    best_step: int
+    """The optimizer step whose weights are in the bundle."""
+    parity: float
+    """Largest difference between the outputs of the training path and of the bundle on raw inputs."""
+    seconds: float
+
+
+def finish(job: Job, checked: Checked, state: RunState, started: float) -> Result:
+    """Measure the best weights on test, and write bundle, predictions and report; the main process writes."""
+    best_step = load_best(job, state)
+    refuse_many(state.skipped, sum(map(len, checked.dataset.splits.values())), job.recipe)
+    split = next(name for name in ("test", "valid", "train") if name in checked.dataset.splits)
+    examples = make_examples(checked, split, job.model)
+    job.progress.evaluating(split)
+    seen = evaluate(job.model, examples, evaluation_batch_size(job.recipe), job.accelerator, job.workers)
+    result = Result(job.directory, split, {}, best_step, 0.0, time.monotonic() - started)
+    if job.accelerator.is_main_process:
+        estimates = measure(job.model, seen, examples, job.metrics)
+        write_predictions(job.directory / "predictions" / f"{split}.jsonl", predictions(job.model, seen, examples))
+        parity = _write_bundle(job, checked, seen, examples)
+        result = Result(job.directory, split, estimates, best_step, parity, time.monotonic() - started)
+        _write_results(job, checked, result, state, seen)
+    job.accelerator.wait_for_everyone()
+    return result
+
+
+def measure(model: Model, seen: Evaluated, examples: Examples, metrics: Mapping[str, Any]) -> dict[str, Estimate]:
+    """Return every metric of an evaluated split with its 95 % interval."""
+    group = examples.dataset.group
+    groups = None
+    if group and not isinstance(examples.rows, Stream):
+        column = examples.rows.column(group)
+        groups = [column[row] for row in seen.rows]
+    return intervals.estimate(metrics, _scores(model, seen), seen.targets, groups)
+
+
+def _scores(model: Model, seen: Evaluated) -> Tensor:
+    return model.head.scores(seen.outputs.to(next(model.parameters()).device)).cpu()
+
+
+def _write_bundle(job: Job, checked: Checked, seen: Evaluated, examples: Examples) -> float:
+    rows = seen.rows[:PARITY_EXAMPLES]
+    if isinstance(examples.rows, Stream):
+        first = list(islice(examples.rows.read(None, 0), rows[-1] + 1))
+        raw = [checked.dataset.raw(first[row]) for row in rows]
+    else:
+        raw = [checked.dataset.raw(examples.rows[row]) for row in rows]
+    parts = {"backbone": (checked.one("backbone")[0], job.model.backbone.resolved), "head": checked.one("head")}
+    facts = {"input": checked.dataset.input, "recipe": job.recipe.name, "domain": job.model.backbone.domain}
+    return bundle.write(
+        job.directory / "model", job.model, parts, checked.targets, facts, raw, seen.outputs[: len(raw)]
+    )
+
+
+def _write_results(job: Job, checked: Checked, result: Result, state: RunState, seen: Evaluated) -> None:
+    total, trainable = count_parameters(job.model)
+    summary = {
+        "split": result.split,
+        "examples": len(seen.rows),
+        "metrics": {name: vars(estimate) for name, estimate in result.metrics.items()},
+        "loss": seen.loss,
+        "best_step": result.best_step,
+        "steps": state.step,
+        "parity": result.parity,
+        "frozen": state.frozen_hashes,
+        "skipped": {**checked.skipped, "while training": state.skipped, f"while testing {result.split}": seen.skipped},
+        "parameters": {"total": total, "trained": trainable},
+        "seconds": round(result.seconds, 1),
+    }
+    checkpoint.write_atomically(job.directory / "results.json", json.dumps(summary, indent=1))
+    page = report.render(job.recipe, summary, state.history, checked.targets, _scores(job.model, seen), seen.targets)
+    checkpoint.write_atomically(job.directory / "report.html", page)

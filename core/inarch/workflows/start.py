@@ -1,0 +1,113 @@
+"""What a training needs before its first step: processes, model, data, and the job that holds them."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from inarch import plugins
+from inarch.data.loaders import Examples
+from inarch.errors import RecipeError, RunError
+from inarch.evaluation import build_metrics
+from inarch.interfaces.backbone import Backbone
+from inarch.interfaces.head import Head
+from inarch.interfaces.strategy import Phase, Strategy
+from inarch.model import Model
+from inarch.recipe import Component, Recipe
+from inarch.training.job import Job
+from inarch.training.progress import Progress
+from inarch.workflows.check import Checked
+
+
+def start_processes() -> Accelerator:
+    """Start accelerate, and refuse to run with fewer processes than were asked for."""
+    accelerator = _accelerator()
+    wanted = int(os.environ.get("INARCH_PROCESSES", "0"))
+    several = {"ACCELERATE_MIXED_PRECISION", "MASTER_PORT"} <= os.environ.keys() and "WORLD_SIZE" not in os.environ
+    if (wanted and accelerator.num_processes != wanted) or several:
+        raise RunError(
+            f"the launcher was asked for {wanted or 'several'} processes and started {accelerator.num_processes}; use "
+            "inarch train RECIPE --processes N, or accelerate launch --multi_gpu --num_processes N (also without a GPU)"
+        )
+    return accelerator
+
+
+def with_tracker(directory: Path, tracker: str) -> Accelerator:
+    """Return the accelerator of this process, logging into the run directory."""
+    if tracker == "none":
+        return _accelerator()
+    accelerator = _accelerator(log_with=tracker, project_dir=directory)
+    accelerator.init_trackers(tracker)
+    return accelerator
+
+
+def build_model(checked: Checked) -> tuple[Model, Recipe]:
+    """Build the model, load its weights, and write every default into the recipe."""
+    backbone: Backbone = plugins.build(*checked.one("backbone"))
+    head: Head = plugins.build(*checked.one("head"), checked.targets, backbone.num_features)
+    model = Model(backbone, head)
+    if not _strategy(checked).random_weights:
+        backbone.load_weights()
+    written = {key: [Component(e.name, options) for e, options in found] for key, found in checked.components.items()}
+    return model, replace(
+        checked.recipe,
+        dataset=written["dataset"][0],
+        backbone=Component(checked.one("backbone")[0].name, dict(backbone.resolved)),
+        head=written["head"][0],
+        strategy=written["strategy"][0],
+        metrics=tuple(written["metrics"]),
+    )
+
+
+def phases(checked: Checked, model: Model) -> list[Phase]:
+    """Return what the recipe's strategy makes of the backbone's layers."""
+    return _strategy(checked).phases(model.backbone.layers(), checked.recipe.train)
+
+
+def speed_up(model: Model, recipe: Recipe) -> None:
+    """Do what `train.gradient_checkpointing` and `train.compile` ask for."""
+    if recipe.train.gradient_checkpointing:
+        try:
+            model.backbone.gradient_checkpointing()
+        except NotImplementedError:
+            where = recipe.document.where(("train", "gradient_checkpointing"))
+            raise RecipeError(f"{where}: the backbone '{recipe.backbone.name}' does not support it") from None
+    if recipe.train.compile:
+        model.compile()
+
+
+def make_examples(checked: Checked, split: str, model: Model) -> Examples:
+    """Make a split ready to be read."""
+    skip = checked.recipe.on_error == "skip"
+    return Examples(checked.dataset, split, model.backbone, model.head, checked.recipe.seed, skip)
+
+
+def make_job(
+    checked: Checked, directory: Path, model: Model, accelerator: Accelerator, precision: str, progress: Progress
+) -> Job:
+    """Put the parts of a training together; its lifecycle hook says nothing yet."""
+    return Job(
+        recipe=checked.recipe,
+        directory=directory,
+        model=model,
+        accelerator=accelerator,
+        precision=precision,
+        train=make_examples(checked, "train", model),
+        valid=make_examples(checked, "valid", model) if "valid" in checked.dataset.splits else None,
+        metrics=build_metrics(checked.components["metrics"], checked.targets),
+        larger_is_better={entry.name: entry.facts["larger_is_better"] for entry, _ in checked.components["metrics"]},
+        progress=progress,
+        on_epoch_end=lambda epoch, metrics: None,
+    )
+
+
+def _accelerator(**options: Any) -> Accelerator:
+    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no", **options)
+
+
+def _strategy(checked: Checked) -> Strategy:
+    strategy: Strategy = plugins.build(*checked.one("strategy"))
+    return strategy
