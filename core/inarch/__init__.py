@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from inarch.interfaces.run import Run as Run
     from inarch.interfaces.strategy import Phase as Phase
     from inarch.interfaces.strategy import Strategy as Strategy
+    from inarch.schema import Range as Range
     from inarch.weights import load_strictly as load_strictly
     from inarch.weights import read_state as read_state
     from inarch.workflows.train import train as train
@@ -38,6 +39,7 @@ _HOME = {
     "InarchError": "inarch.errors",
     "Phase": "inarch.interfaces.strategy",
     "PluginError": "inarch.errors",
+    "Range": "inarch.schema",
     "RecipeError": "inarch.errors",
     "Register": "inarch.hookspecs",
     "Rows": "inarch.interfaces.dataset",
@@ -56,7 +58,7 @@ _HOME = {
     "unknown": "inarch.errors",
 }
 
-__all__ = sorted(_HOME)  # noqa: PLE0605  (names and homes are written once)
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:

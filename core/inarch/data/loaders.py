@@ -140,6 +140,7 @@ def load(steps: TorchDataset[Item], keys: Any, workers: int, pin: bool = False) 
         batch_size=None,
         collate_fn=_as_it_is,
         num_workers=workers,
+        multiprocessing_context="fork" if workers else None,  # only a child notices that this process was killed
         pin_memory=pin,
         generator=torch.Generator(),  # its own, or starting workers would draw from the generator of training
     )

@@ -1,0 +1,160 @@
+"""Promise 1, exact resume: killed anywhere and resumed, a run ends with the same bits."""
+
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import TOY
+
+import inarch
+from inarch.checkpoint import file_hash, step_directory
+from inarch.training.progress import Progress
+
+# Everything that has a memory: dropout, noise, mixing, batch norm, momentum, an average, a schedule.
+STATEFUL = {
+    "backbone.dropout": 0.2,
+    "backbone.noise": 0.1,
+    "backbone.mixup": True,
+    "backbone.norm": True,
+    "train.ema": 0.9,
+    "train.optimizer": "sgd",
+    "train.epochs": 4,
+    "train.checkpoint_every": 1,
+}
+
+
+def ending(run: Path) -> tuple[str, str, str]:
+    """What a run ended with: its weights, its figures, its predictions."""
+    return (
+        file_hash(run / "model" / "model.safetensors"),
+        (run / "metrics.jsonl").read_text(),
+        file_hash(run / "predictions" / "test.jsonl"),
+    )
+
+
+@pytest.fixture(scope="module")
+def forked() -> "multiprocessing.context.ForkServerContext":
+    """Processes that start in a moment, for torch is imported already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["inarch.workflows.train"])
+    return context
+
+
+def wait_for_a_checkpoint(run: Path, ended: Callable[[], int | None]) -> None:
+    """Wait until a run has taken a step, is over, or a minute has passed."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and ended() is None and not list((run / "checkpoints").glob("step-*")):
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_killed_again_and_again_ends_with_the_same_bits(
+    toy_recipe: Path, tmp_path: Path, workers: int, forked: "multiprocessing.context.ForkServerContext"
+) -> None:
+    options = {**STATEFUL, "train.workers": workers}
+    inarch.train(toy_recipe, options, out=tmp_path / "whole")
+    delays, kills = random.Random(workers), 0
+    while kills < 4:
+        process = forked.Process(target=inarch.train, args=(toy_recipe, options, tmp_path / "killed", True))
+        process.start()
+        wait_for_a_checkpoint(tmp_path / "killed", lambda process=process: process.exitcode)
+        time.sleep(delays.uniform(0, 0.15))
+        if not process.is_alive():
+            break
+        os.kill(process.pid or 0, signal.SIGKILL)
+        process.join()
+        kills += 1
+    assert kills, "the run was over before it could be killed"
+    inarch.train(toy_recipe, options, out=tmp_path / "killed", resume=True)
+    assert ending(tmp_path / "killed") == ending(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("step", [1, 6, 7, 23, 24])
+def test_a_run_resumed_from_any_step_ends_with_the_same_bits(toy_recipe: Path, tmp_path: Path, step: int) -> None:
+    options = {**STATEFUL, "train.evaluate_every": 100}  # only checkpoints of single steps are left
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    checkpoints = keep_all(whole, toy_recipe, options)
+    shutil.copytree(whole, cut)
+    shutil.rmtree(cut / "checkpoints")
+    shutil.copytree(step_directory(checkpoints, step), step_directory(cut / "checkpoints", step))
+    inarch.train(toy_recipe, options, out=cut, resume=True)
+    assert ending(cut) == ending(whole)
+
+
+def keep_all(run: Path, recipe: Path, options: dict[str, object]) -> Path:
+    """Train, and keep a copy of every checkpoint."""
+    kept = run.parent / "kept"
+
+    class Keep(Progress):
+        def step(self, done: int, total: int, epoch: int, epochs: int) -> None:
+            for directory in (run / "checkpoints").glob("step-*"):
+                if not (kept / directory.name).exists():
+                    shutil.copytree(directory, kept / directory.name)
+
+    inarch.train(recipe, options, out=run, progress=Keep())
+    for directory in (run / "checkpoints").glob("step-*"):
+        shutil.copytree(directory, kept / directory.name, dirs_exist_ok=True)
+    return kept
+
+
+def test_an_interrupted_run_exits_with_130_and_can_be_resumed(toy_recipe: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "inarch", "train", str(toy_recipe), "--out", "run"]
+    endless = ["train.epochs=2000", "train.checkpoint_every=1"]
+    environment = {**os.environ, "PYTHONPATH": str(TOY)}
+    with subprocess.Popen([*command, *endless], cwd=tmp_path, env=environment, stderr=subprocess.PIPE) as process:
+        wait_for_a_checkpoint(tmp_path / "run", process.poll)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"--resume" in told and b"Traceback" not in told
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "no manifest", "missing file"])
+def test_a_broken_newest_checkpoint_falls_back_to_the_one_before_and_says_so(
+    toy_recipe: Path, tmp_path: Path, damage: str
+) -> None:
+    inarch.train(toy_recipe, STATEFUL, out=tmp_path / "run")
+    before = ending(tmp_path / "run")
+    newest = sorted((tmp_path / "run" / "checkpoints").glob("step-*"))[-1]
+    break_it(newest, damage)
+    told: list[str] = []
+
+    class Listen(Progress):
+        def say(self, text: str) -> None:
+            told.append(text)
+
+    inarch.train(toy_recipe, STATEFUL, out=tmp_path / "run", resume=True, progress=Listen())
+    assert any(f"{newest} is broken and was passed over" in text for text in told)
+    assert any("resuming from" in text and newest.name not in text for text in told)
+    assert ending(tmp_path / "run") == before
+
+
+def break_it(directory: Path, damage: str) -> None:
+    weights = directory / "model.safetensors"
+    if damage == "truncated":
+        weights.write_bytes(weights.read_bytes()[:-5])
+    elif damage == "flipped":
+        content = bytearray(weights.read_bytes())
+        content[-3] ^= 1
+        weights.write_bytes(content)
+    else:
+        (weights if damage == "missing file" else directory / "manifest.json").unlink()
+
+
+def test_resuming_with_another_number_of_processes_is_an_error(
+    toy_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from inarch.training import state
+
+    inarch.train(toy_recipe, out=tmp_path / "run")
+    monkeypatch.setattr(state, "processes", lambda directory: 3)
+    with pytest.raises(inarch.RunError, match=r"written by 3 process.*--processes 3"):
+        inarch.train(toy_recipe, out=tmp_path / "run", resume=True)
