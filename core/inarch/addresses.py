@@ -3,6 +3,7 @@
 Light: finds the file by the distribution's metadata and never imports the package.
 """
 
+import os
 from importlib import metadata
 from pathlib import Path
 
@@ -16,17 +17,17 @@ def locate(address: str | Path, error: type[InarchError]) -> Path:
     text = str(address)
     if text.startswith(PREFIX):
         return _in_package(text, error)
-    path = Path(text).expanduser()
-    if not path.exists():
+    path = Path(os.path.expanduser(text))  # noqa: PTH111  (Path.expanduser raises for an unknown user)
+    if not text or not os.path.exists(path):  # noqa: PTH110  (Path.exists raises for names that are too long)
         near = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         hint = f": {unknown('name', path.name, sorted(near))}" if near else f" (looked in {Path.cwd()})"
-        raise error(f"{path}: there is no such file or folder{hint}")
+        raise error(f"{text or 'an empty path'}: there is no such file or folder{hint}")
     return path
 
 
 def _in_package(address: str, error: type[InarchError]) -> Path:
     name, _, inside = address.removeprefix(PREFIX).partition("/")
-    if not inside or ".." in Path(inside).parts:
+    if not name or not inside or Path(inside).is_absolute() or ".." in Path(inside).parts:
         raise error(f"{address}: expected {PREFIX}DISTRIBUTION/FILE, a file inside an installed package")
     try:
         distribution = metadata.distribution(name)

@@ -20,19 +20,27 @@ hookimpl = pluggy.HookimplMarker("inarch")
 
 Register = Callable[..., None]
 
-# Components. `register(name, build, **facts)`: `name` is what a recipe writes, the keyword-only parameters of `build` are
-# what a recipe may write beside it, their annotations are the types, the docstring is what `inarch list` prints.
+# Components. `register(name, build, **facts)`: `name` is what a recipe writes, the keyword-only parameters of `build`
+# are what a recipe may write beside it, their annotations are the types, the docstring is what `inarch list` prints.
 # The positional parameters of `build`, if any, are what the core hands over.
 
 
 @hookspec
 def register_backbones(register: Register) -> None:
-    """Register `build(*, option, ...) -> Backbone`. Facts: `domain`, `verify`, `starter` (see `plugins.register`)."""
+    """Register `build(*, option, ...) -> Backbone`.
+
+    Facts: `domain`, a word; `verify(raw)`, which raises ValueError saying why an input cannot be read, without loading
+    anything heavy; `starter()`, the fragment of a recipe that `inarch init` writes.
+    """
 
 
 @hookspec
 def register_heads(register: Register) -> None:
-    """Register `build(targets, num_features, *, option, ...) -> Head`. Facts: `read`, which turns a column into `Targets`."""
+    """Register `build(targets, num_features, *, option, ...) -> Head`.
+
+    Facts: `read(dataset)`, which turns the target column into `Targets`; `verify(targets, options)`, which raises
+    ValueError, starting with an option's name, where that option does not fit the targets.
+    """
 
 
 @hookspec

@@ -1,7 +1,7 @@
 """Plugins: discovery by metadata, guarded import, lookup with "did you mean".
 
-A plugin that fails to load is recorded with its reason. Commands that do not need it work; a recipe that names one of its
-components stops with that reason, for inarch never trains without something that the recipe asked for.
+A plugin that fails to load is recorded with its reason. Commands that do not need it work; a recipe that names one of
+its components stops with that reason, for inarch never trains without something that the recipe asked for.
 """
 
 import importlib
@@ -19,16 +19,29 @@ from inarch.errors import InarchError, PluginError, RecipeError, listing, unknow
 from inarch.recipe import Component, Recipe
 
 GROUP = "inarch"
+CORE = "core"
 KINDS = ("backbones", "heads", "datasets", "metrics", "strategies")
-_KIND_OF_KEY = {"backbone": "backbones", "head": "heads", "dataset": "datasets", "metrics": "metrics", "strategy": "strategies"}
-_FACTS = {
+_KIND_OF_KEY = {
+    "backbone": "backbones",
+    "head": "heads",
+    "dataset": "datasets",
+    "metrics": "metrics",
+    "strategy": "strategies",
+}
+_FACTS: dict[str, dict[str, Any]] = {
     "backbones": {"domain": "", "verify": None, "starter": None},
-    "heads": {"read": None},
+    "heads": {"read": None, "verify": None},
     "datasets": {},
     "metrics": {"kinds": (), "larger_is_better": True},
     "strategies": {},
 }
-_COMMAND_NAMES = {"datasets": "dataset", "backbones": "backbone", "heads": "head", "strategies": "strategy", "metrics": "metric"}
+_COMMAND_NAMES = {
+    "datasets": "dataset",
+    "backbones": "backbone",
+    "heads": "head",
+    "strategies": "strategy",
+    "metrics": "metric",
+}
 
 
 @dataclass(frozen=True)
@@ -88,12 +101,13 @@ class Plugins:
         if self.manager.has_plugin(plugin.name):
             other = self.known[plugin.name]
             raise PluginError(f"two plugins are called '{plugin.name}': {_label(other)} and {_label(plugin)}")
-        self.manager.register(module, plugin.name)
         try:
+            self.manager.register(module, plugin.name)
             self._refuse_unknown_hooks(module)
             new = self._collect(plugin, module)
         except BaseException:
-            self.manager.unregister(name=plugin.name)
+            if self.manager.has_plugin(plugin.name):
+                self.manager.unregister(name=plugin.name)
             raise
         for entry in new:
             self.components[entry.kind][entry.name] = entry
@@ -102,14 +116,26 @@ class Plugins:
 
     def remove(self, name: str) -> None:
         """Take a plugin and all its components out again."""
-        self.manager.unregister(name=name)
+        if self.manager.has_plugin(name):
+            self.manager.unregister(name=name)
         self.known.pop(name)
         for entries in self.components.values():
             for entry in [entry for entry in entries.values() if entry.plugin == name]:
                 del entries[entry.name]
 
+    def refuse_namesake(self, plugin: Plugin) -> None:
+        """Take out the plugin that has this one's name, for which of them is meant is unknown; the core stays."""
+        other = self.known[plugin.name]
+        error = f"two plugins are called '{plugin.name}': {_origin(other)} and {_origin(plugin)}"
+        if plugin.name == CORE:
+            self.known[f"{plugin.name} of {plugin.distribution}"] = plugin
+        else:
+            self.remove(plugin.name)
+            self.known[plugin.name] = plugin = other
+        plugin.error, plugin.registered, plugin.hooks = error, {}, []
+
     def find(self, kind: str, name: str, where: str) -> Entry:
-        """Return the component `name` of `kind`, or raise RecipeError with the nearest match and every broken plugin."""
+        """Return the component `name` of `kind`, or raise RecipeError with the nearest match and the broken plugins."""
         if name in self.components[kind]:
             return self.components[kind][name]
         message = f"{where}: {unknown(_COMMAND_NAMES[kind], name, sorted(self.components[kind]))}"
@@ -152,7 +178,9 @@ class Plugins:
                 for fact in facts:
                     if fact not in _FACTS[kind]:
                         raise PluginError(f"register({name!r}): {unknown('fact', fact, _FACTS[kind])}")
-                taken = self.components[kind].get(name) or next((e for e in new if (e.kind, e.name) == (kind, name)), None)
+                taken = self.components[kind].get(name) or next(
+                    (e for e in new if (e.kind, e.name) == (kind, name)), None
+                )
                 if taken:
                     owners = f"{_label(self.known[taken.plugin])} and {_label(plugin)}"
                     raise PluginError(f"the {_COMMAND_NAMES[kind]} '{name}' is registered twice: by {owners}")
@@ -167,15 +195,14 @@ class Plugins:
 def loaded() -> Plugins:
     """Return the plugins of this process: the core's own components first, then every entry point, sorted by name."""
     plugins = Plugins()
-    plugins.load("core", "inarch.builtin", "inarch", _version("inarch"))
+    plugins.load(CORE, "inarch.builtin", "inarch", _version("inarch"))
     for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
         distribution = point.dist.name if point.dist else "unknown"
         version = point.dist.version if point.dist else "0"
         if point.name in plugins.known:
-            other = plugins.known[point.name]
-            other.error = f"two plugins are called '{point.name}': {_label(other)} and {distribution} {version}"
-            continue
-        plugins.load(point.name, point.value, distribution, version)
+            plugins.refuse_namesake(Plugin(point.name, point.value, distribution, version))
+        else:
+            plugins.load(point.name, point.value, distribution, version)
     return plugins
 
 
@@ -205,12 +232,22 @@ def build(entry: Entry, options: Mapping[str, Any], *given: Any) -> Any:
         raise
     except ImportError as error:
         plugin = loaded().known[entry.plugin]
-        hint = f"pip install 'inarch[{plugin.name}]'" if plugin.distribution == "inarch" else f"pip install {plugin.distribution}"
-        raise PluginError(f"{entry.name} of {_label(plugin)} needs a package that is missing: {error}. Try: {hint}") from error
+        hint = (
+            f"pip install 'inarch[{plugin.name}]'"
+            if plugin.distribution == "inarch"
+            else f"pip install {plugin.distribution}"
+        )
+        raise PluginError(
+            f"{entry.name} of {_label(plugin)} needs a package that is missing: {error}. Try: {hint}"
+        ) from error
 
 
 def _label(plugin: Plugin) -> str:
-    return f"plugin '{plugin.name}' ({plugin.distribution} {plugin.version})"
+    return f"plugin '{plugin.name}' ({_origin(plugin)})"
+
+
+def _origin(plugin: Plugin) -> str:
+    return f"{plugin.distribution} {plugin.version}"
 
 
 def _version(distribution: str) -> str:

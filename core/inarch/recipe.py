@@ -1,16 +1,15 @@
 """A recipe: the YAML file as a typed, checked, frozen object.
 
-A recipe is whole: no inheritance, no interpolation, no import paths, no code. Which components exist and what options they
-take is asked of the plugins, so that checking a recipe imports neither torch nor any domain's libraries.
+A recipe is whole: no inheritance, no interpolation, no import paths, no code. Which components exist and what options
+they take is asked of the plugins, so that checking a recipe imports neither torch nor any domain's libraries.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-
-import yaml
 
 from inarch import document as documents
 from inarch.document import Document, Key
@@ -45,6 +44,8 @@ class Splits:
         for name in ("valid", "test"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be from 0 to below 1, found {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, found {self.seed}")
         if self.valid + self.test >= 1:
             raise ValueError(f"valid + test must be below 1, found {self.valid + self.test:g}")
 
@@ -57,6 +58,11 @@ class EarlyStopping:
     """Which validation metric: `loss`, or one of the recipe's `metrics`."""
     patience: int = 10
     """Evaluations without improvement before stopping (AutoGluon's default)."""
+
+    def __post_init__(self) -> None:
+        """Refuse to stop before the first evaluation."""
+        if self.patience < 1:
+            raise ValueError(f"patience must be at least 1, found {self.patience}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,14 +112,22 @@ class Train:
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot train."""
-        positive = ("epochs", "batch_size", "micro_batch_size", "evaluate_every", "checkpoint_every", "clip", "learning_rate")
+        positive = (
+            "epochs",
+            "batch_size",
+            "micro_batch_size",
+            "evaluate_every",
+            "checkpoint_every",
+            "clip",
+            "learning_rate",
+        )
         for name in positive:
             value = getattr(self, name)
-            if not isinstance(value, str) and value is not None and not value > 0:
+            if not isinstance(value, str) and value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name} must be above 0, found {value}")
         for name in ("weight_decay", "momentum", "workers"):
             value = getattr(self, name)
-            if not isinstance(value, str) and not value >= 0:
+            if not isinstance(value, str) and not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be at least 0, found {value}")
         for name in ("warmup_fraction", "ema"):
             value = getattr(self, name)
@@ -140,6 +154,15 @@ class Recipe:
     """With `on_error: skip`, the largest share of skipped examples, 0 to 1."""
     document: Document = field(default_factory=lambda: Document("recipe", {}), repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        """Refuse what no run can have."""
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, found {self.seed}")
+        if not 0 <= self.error_limit <= 1:
+            raise ValueError(f"error_limit must be from 0 to 1, found {self.error_limit}")
+        if not self.name.strip(".") or not set(self.name).isdisjoint("/\\\0\n"):
+            raise ValueError(f"name must be the name of a folder, found {self.name!r}")
+
     def components(self) -> list[tuple[str, Component]]:
         """Every component with its kind, in the order in which they are built."""
         single = [(kind, getattr(self, kind)) for kind in SINGLE]
@@ -157,30 +180,7 @@ class Recipe:
 
     def to_yaml(self) -> str:
         """Return `plain()` as YAML that this module's loader reads back equal."""
-        return dump(self.plain())
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes text that this project's loader, which follows YAML 1.2, reads back as the same values."""
-
-    def represent_text(self, text: str) -> yaml.Node:
-        """Quote any text that would be read back as something else."""
-        style = None if documents.scalar(text) == text else '"'
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-    def represent_number(self, number: float) -> yaml.Node:
-        """Write a float as Python does: the shortest text that reads back equal."""
-        text = repr(number).replace("inf", ".inf").replace("nan", ".nan")
-        return self.represent_scalar("tag:yaml.org,2002:float", text)
-
-
-_Dumper.add_representer(str, _Dumper.represent_text)
-_Dumper.add_representer(float, _Dumper.represent_number)
-
-
-def dump(data: Any) -> str:
-    """Write plain data as YAML."""
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+        return documents.dump(self.plain())
 
 
 def load(path: Path | str, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
@@ -190,9 +190,12 @@ def load(path: Path | str, overrides: Sequence[str] | Mapping[str, Any] = ()) ->
 
 def parse(document: Document, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
     """Turn a document into a recipe; every mistake names file, line, key and the nearest match."""
-    pairs = overrides.items() if isinstance(overrides, Mapping) else [_split(text) for text in overrides]
-    for dotted, value in pairs:
-        _override(document, dotted, value)
+    if isinstance(overrides, Mapping):
+        for dotted, value in overrides.items():
+            document.override(dotted, value)
+    else:
+        for text in overrides:
+            document.override_text(text)
     fields = {f.name: f for f in dataclasses.fields(Recipe) if f.name != "document"}
     data = dict(document.data)
     for name in data:
@@ -206,11 +209,21 @@ def parse(document: Document, overrides: Sequence[str] | Mapping[str, Any] = ())
     listed = data["metrics"] if isinstance(data["metrics"], list) else [data["metrics"]]
     data["metrics"] = tuple(_component(metric, document, ("metrics", index)) for index, metric in enumerate(listed))
     _refuse_repeated(data["metrics"], document)
-    typed = {"name": str, "splits": Splits, "train": Train, "seed": int, "on_error": Literal["error", "skip"], "error_limit": float}
+    typed = {
+        "name": str,
+        "splits": Splits,
+        "train": Train,
+        "seed": int,
+        "on_error": Literal["error", "skip"],
+        "error_limit": float,
+    }
     for key, annotation in typed.items():
         if key in data:
             data[key] = convert(data[key], annotation, document, (key,))
-    recipe = Recipe(**data, document=document)
+    try:
+        recipe = Recipe(**data, document=document)
+    except ValueError as error:  # its message starts with the key
+        raise RecipeError(f"{document.where((str(error).split(' ', 1)[0],))}: {error}") from None
     _check_metric_names(recipe)
     return recipe
 
@@ -238,33 +251,11 @@ def _refuse_repeated(metrics: Sequence[Component], document: Document) -> None:
 
 def _check_metric_names(recipe: Recipe) -> None:
     allowed = ["loss", *(metric.name for metric in recipe.metrics)]
-    chosen = {("train", "best_metric"): recipe.train.best_metric}
+    chosen: dict[Key, str] = {("train", "best_metric"): recipe.train.best_metric}
     if recipe.train.early_stopping:
         chosen["train", "early_stopping", "metric"] = recipe.train.early_stopping.metric
     for key, name in chosen.items():
         if name not in allowed:
-            raise RecipeError(f"{recipe.document.where(key)}: {unknown('metric', name, allowed)} It must stand under 'metrics'.")
-
-
-def _split(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise RecipeError(f"override '{text}': expected KEY=VALUE, for example train.epochs=3")
-    return key, documents.parse_value(value, f"override '{text}'")
-
-
-def _override(document: Document, dotted: str, value: Any) -> None:
-    parts = dotted.split(".")
-    here = document.data
-    for depth, part in enumerate(parts[:-1]):
-        below = here.get(part)
-        if isinstance(below, str) and depth == 0:  # `head: classifier` becomes {name: classifier} first
-            below = here[part] = {"name": below}
-        elif below is None:
-            below = here[part] = {}
-        if not isinstance(below, dict):
-            raise RecipeError(f"override '{dotted}': '{'.'.join(parts[: depth + 1])}' is not a mapping")
-        here = below
-    leaf = parts[-1]
-    here[leaf] = value
-    document.overridden.add(tuple(parts))
+            raise RecipeError(
+                f"{recipe.document.where(key)}: {unknown('metric', name, allowed)} It must stand under 'metrics'."
+            )

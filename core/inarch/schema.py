@@ -1,7 +1,8 @@
 """The one validator: values from a recipe against the annotations of Python code.
 
-A dataclass or a builder's signature is the schema; nothing is written twice. `convert` knows the types that a recipe can
-hold: numbers, text, booleans, paths, choices (``Literal``), optional values, lists, mappings, and dataclasses of these.
+A dataclass or a builder's signature is the schema; nothing is written twice. `convert` knows the types that a recipe
+can hold: numbers, text, booleans, paths, choices (``Literal``), optional values, lists, mappings, dataclasses of these,
+and numbers with limits: ``Annotated[float, Range(0, 1)]``.
 """
 
 import dataclasses
@@ -9,10 +10,37 @@ import inspect
 import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from inarch.document import Document, Key
 from inarch.errors import RecipeError, unknown
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The limits of a number, both allowed; a limit that is not is called `above` or `below`."""
+
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def __contains__(self, value: float) -> bool:
+        """Say whether a number is within the limits; inf and nan never are."""
+        return (
+            abs(value) < float("inf")
+            and (self.least is None or value >= self.least)
+            and (self.most is None or value <= self.most)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        words = {"at least": self.least, "above": self.above, "at most": self.most, "below": self.below}
+        return " and ".join(f"{word} {limit:g}" for word, limit in words.items() if limit is not None)
+
+
+_LISTS: tuple[Any, ...] = (list, tuple, Sequence)
 
 
 def convert(value: Any, annotation: Any, document: Document, key: Key) -> Any:
@@ -22,11 +50,13 @@ def convert(value: Any, annotation: Any, document: Document, key: Key) -> Any:
         return value
     if origin in (Union, types.UnionType):
         return _convert_union(value, arguments, document, key)
+    if origin is Annotated:
+        return _convert_limited(value, annotation, document, key)
     if origin is Literal:
         return _convert_choice(value, arguments, document, key)
     if dataclasses.is_dataclass(annotation):
         return _convert_dataclass(value, annotation, document, key)
-    if origin in (list, tuple, Sequence):
+    if origin in _LISTS:
         return _convert_list(value, origin, arguments, document, key)
     if origin in (dict, Mapping):
         if not isinstance(value, Mapping):
@@ -81,15 +111,27 @@ def plain(value: Any) -> Any:
 def spell(annotation: Any) -> str:
     """Name a type in the words of a recipe: 'number', 'true or false', 'one of a, b'."""
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        limits = [str(limit) for limit in arguments[1:] if isinstance(limit, Range)]
+        return " ".join([spell(arguments[0]), *limits])
     if origin is Literal:
-        return "one of " + ", ".join(_word(choice) for choice in arguments)
+        return "one of " + ", ".join(word(choice) for choice in arguments)
     if origin in (Union, types.UnionType):
         return " or ".join(spell(argument) for argument in arguments)
-    if origin in (list, tuple, Sequence):
-        return f"a list of {spell(arguments[0])}" if arguments else "a list"
+    if origin in _LISTS:
+        if origin is tuple and Ellipsis not in arguments:
+            return f"a list of {len(arguments)} values"
+        return f"a list ({spell(arguments[0])} each)" if arguments else "a list"
     if origin in (dict, Mapping) or dataclasses.is_dataclass(annotation):
         return "a mapping"
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path", types.NoneType: "none"}
+    names = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "text",
+        Path: "a path",
+        types.NoneType: "none",
+    }
     return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
@@ -98,15 +140,34 @@ def _convert_union(value: Any, arguments: tuple[Any, ...], document: Document, k
         return None
     rest = [argument for argument in arguments if argument is not types.NoneType]
     wraps = not isinstance(value, list | tuple)  # a list accepts one value in place of many, so it is asked last
-    rest.sort(key=lambda argument: (wraps and get_origin(argument) in (list, tuple, Sequence), argument in (str, Path)))
+    rest.sort(key=lambda argument: (wraps and get_origin(argument) in _LISTS, argument in (str, Path)))
     failure: RecipeError | None = None
     for argument in rest:
         try:
             return convert(value, argument, document, key)
         except RecipeError as error:
-            deeper = isinstance(value, Mapping) and dataclasses.is_dataclass(argument)
+            deeper = _may_hold(argument, value)
             failure = error if deeper or len(rest) == 1 else failure
     raise failure or _mismatch(value, Union[arguments], document, key)  # noqa: UP007  (a tuple of types)
+
+
+def _may_hold(annotation: Any, value: Any) -> bool:
+    """Say whether the outer type fits, so that the mistake is inside: then its own message is the better one."""
+    kind = get_origin(annotation)
+    if isinstance(value, Mapping):
+        return kind in (dict, Mapping) or dataclasses.is_dataclass(annotation)
+    if isinstance(value, list | tuple):
+        return kind in _LISTS
+    limited = kind is Annotated and isinstance(value, int | float) and not isinstance(value, bool)
+    return limited or (kind is Literal and isinstance(value, str))
+
+
+def _convert_limited(value: Any, annotation: Any, document: Document, key: Key) -> Any:
+    kind, *limits = get_args(annotation)
+    converted = convert(value, kind, document, key)
+    if any(isinstance(limit, Range) and converted not in limit for limit in limits):
+        raise _mismatch(value, annotation, document, key)
+    return converted
 
 
 def _convert_choice(value: Any, choices: tuple[Any, ...], document: Document, key: Key) -> Any:
@@ -114,13 +175,13 @@ def _convert_choice(value: Any, choices: tuple[Any, ...], document: Document, ke
     for choice in choices:
         if value == choice and type(value) is type(choice):
             return choice
-    raise RecipeError(f"{document.where(key)}: {unknown('value', _word(value), [_word(c) for c in choices])}")
+    raise RecipeError(f"{document.where(key)}: {unknown('value', word(value), [word(c) for c in choices])}")
 
 
 def _convert_dataclass(value: Any, kind: Any, document: Document, key: Key) -> Any:
     if not isinstance(value, Mapping):
         raise _mismatch(value, kind, document, key)
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
     for name in value:
         if name not in fields:
@@ -143,25 +204,33 @@ def _convert_list(value: Any, origin: Any, arguments: tuple[Any, ...], document:
         if len(items) != len(arguments) or not isinstance(value, list | tuple):
             raise RecipeError(f"{document.where(key)}: expected a list of {len(arguments)} values, found {value!r}")
         return tuple(convert(v, a, document, (*key, i)) for i, (v, a) in enumerate(zip(items, arguments, strict=True)))
-    converted = [convert(item, arguments[0], document, (*key, index)) for index, item in enumerate(items)]
+    keys = [(*key, index) for index in range(len(items))] if items is value else [key]
+    converted = [convert(item, arguments[0], document, place) for place, item in zip(keys, items, strict=True)]
     return tuple(converted) if origin is tuple else converted
 
 
 def _convert_plain(value: Any, annotation: Any, document: Document, key: Key) -> Any:
-    if annotation is float and isinstance(value, int | float) and not isinstance(value, bool):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if annotation is float and number:
         return float(value)
     if annotation is Path and isinstance(value, str | Path) and str(value):
         return Path(value)
-    if annotation is str and isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    if isinstance(annotation, type) and isinstance(value, annotation) and (annotation is bool or not isinstance(value, bool)):
+    if annotation is str and number:
+        return document.texts.get(key, str(value))
+    if (
+        isinstance(annotation, type)
+        and isinstance(value, annotation)
+        and isinstance(value, bool) == (annotation is bool)
+    ):
         return value
     raise _mismatch(value, annotation, document, key)
 
 
 def _mismatch(value: Any, annotation: Any, document: Document, key: Key) -> RecipeError:
-    return RecipeError(f"{document.where(key)}: expected {spell(annotation)}, found {_word(value)!r}")
+    hint = "; put quotes around it if it is text" if annotation is str and isinstance(value, bool | None) else ""
+    return RecipeError(f"{document.where(key)}: expected {spell(annotation)}, found '{word(value)[:80]}'{hint}")
 
 
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
+    """Write a value as a recipe would."""
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

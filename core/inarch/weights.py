@@ -36,7 +36,9 @@ def read_state(address: str | Path) -> dict[str, Tensor]:
     return state
 
 
-def load_strictly(module: nn.Module, state: Mapping[str, Tensor], origin: str, missing_is_fine: Iterable[str] = ()) -> None:
+def load_strictly(
+    module: nn.Module, state: Mapping[str, Tensor], origin: str, missing_is_fine: Iterable[str] = ()
+) -> None:
     """Load `state` into `module`; a missing, unexpected or misshapen key is an error that lists it."""
     own = module.state_dict()
     problems = [

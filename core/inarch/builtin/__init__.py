@@ -1,4 +1,4 @@
-"""The components that the core itself brings, registered through the same hooks as any plugin's. Imports nothing heavy."""
+"""The components that the core brings, registered through the same hooks as any plugin's. Imports nothing heavy."""
 
 from inarch.builtin import heads, metrics, strategies, targets
 from inarch.data import folder, hub, table
@@ -17,8 +17,8 @@ def register_datasets(register: Register) -> None:
 @hookimpl
 def register_heads(register: Register) -> None:
     """Register the heads that every domain shares."""
-    register("classifier", heads.classifier, read=targets.read_classes)
-    register("multilabel", heads.multilabel, read=targets.read_labels)
+    register("classifier", heads.classifier, read=targets.read_classes, verify=targets.verify_weights)
+    register("multilabel", heads.multilabel, read=targets.read_labels, verify=targets.verify_weights)
     register("regressor", heads.regressor, read=targets.read_numbers)
 
 

@@ -1,13 +1,13 @@
 """The core's heads as modules. Shapes: B batch, C classes, D features, T tokens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from inarch.builtin.targets import split_labels
+from inarch.data.classes import split_labels
 from inarch.errors import RecipeError, unknown
 from inarch.interfaces.backbone import Features
 from inarch.interfaces.dataset import Targets
@@ -21,7 +21,9 @@ def pool(features: Features, pooling: str) -> Tensor:
         return features.pooled
     assert features.tokens is not None
     tokens = features.tokens
-    mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device) if features.mask is None else features.mask
+    mask = (
+        torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device) if features.mask is None else features.mask
+    )
     if pooling == "max":
         return tokens.masked_fill(~mask[..., None], float("-inf")).amax(1)
     weights = mask[..., None].to(tokens.dtype)
@@ -90,7 +92,11 @@ class Classifier(_Linear):
     def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
         """Return the likeliest class, its probability, and those of all classes."""
         return [
-            {"class": self.classes[max(range(len(row)), key=row.__getitem__)], "score": max(row), "scores": dict(zip(self.classes, row, strict=True))}
+            {
+                "class": self.classes[max(range(len(row)), key=row.__getitem__)],
+                "score": max(row),
+                "scores": dict(zip(self.classes, row, strict=True)),
+            }
             for row in self.scores(outputs).tolist()
         ]
 
@@ -116,7 +122,11 @@ class Multilabel(_Linear):
         self.label_smoothing, self.threshold = label_smoothing, threshold
         positive = torch.tensor(targets.counts["train"], dtype=torch.float64)
         total = float(targets.details.get("examples", positive.sum()))
-        self.register_buffer("weights", _weights(targets.classes, class_weights, (total - positive) / positive.clamp_min(1)), persistent=False)
+        self.register_buffer(
+            "weights",
+            _weights(targets.classes, class_weights, (total - positive) / positive.clamp_min(1)),
+            persistent=False,
+        )
 
     def encode(self, targets: Sequence[Any]) -> Tensor:
         """Return 0 or 1 for each label (B, C)."""
@@ -129,7 +139,9 @@ class Multilabel(_Linear):
     def loss(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the binary cross-entropy summed over examples, a mean over labels, and the number of examples."""
         smooth = targets.to(outputs.dtype) * (1 - self.label_smoothing) + 0.5 * self.label_smoothing
-        total = F.binary_cross_entropy_with_logits(outputs, smooth, pos_weight=self.weights.to(outputs.dtype), reduction="sum")
+        total = F.binary_cross_entropy_with_logits(
+            outputs, smooth, pos_weight=self.weights.to(outputs.dtype), reduction="sum"
+        )
         return total / len(self.classes), outputs.new_tensor(len(outputs))
 
     def mix(self, targets: Tensor, partners: Tensor, share: Tensor) -> Tensor:
@@ -155,9 +167,12 @@ class Regressor(_Linear):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, targets: Targets, num_features: int, loss: str, hidden: int | None, dropout: float, pooling: str) -> None:
+    def __init__(
+        self, targets: Targets, num_features: int, loss: str, hidden: int | None, dropout: float, pooling: str
+    ) -> None:
         super().__init__(num_features, 1, hidden, dropout, pooling)
-        self.penalty = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}[loss]
+        penalties: dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "mae": F.l1_loss, "huber": F.huber_loss}
+        self.penalty = penalties[loss]
         for name in ("mean", "deviation"):
             self.register_buffer(name, torch.tensor(float(targets.details[name])), persistent=False)
 

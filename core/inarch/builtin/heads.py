@@ -1,23 +1,28 @@
 """Builders of the core's heads: light functions whose keyword parameters are what a recipe may write."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from inarch.interfaces.dataset import Targets
+from inarch.schema import Range
 
 if TYPE_CHECKING:
     from inarch.interfaces.head import Head
 
 Pooling = Literal["pooled", "mean", "max"]
+Share = Annotated[float, Range(least=0, most=1)]
+Dropout = Annotated[float, Range(least=0, below=1)]
+Width = Annotated[int, Range(least=1)]
+ClassWeights = Literal["none", "balanced"] | dict[str, Annotated[float, Range(least=0)]]
 
 
 def classifier(
     targets: Targets,
     num_features: int,
     *,
-    label_smoothing: float = 0.0,
-    class_weights: Literal["none", "balanced"] | dict[str, float] = "none",
-    hidden: int | None = None,
-    dropout: float = 0.0,
+    label_smoothing: Share = 0.0,
+    class_weights: ClassWeights = "none",
+    hidden: Width | None = None,
+    dropout: Dropout = 0.0,
     pooling: Pooling = "pooled",
 ) -> "Head":
     """Choose one class per example: a linear layer, softmax and cross-entropy.
@@ -37,11 +42,11 @@ def multilabel(
     targets: Targets,
     num_features: int,
     *,
-    label_smoothing: float = 0.0,
-    class_weights: Literal["none", "balanced"] | dict[str, float] = "none",
-    threshold: float = 0.5,
-    hidden: int | None = None,
-    dropout: float = 0.0,
+    label_smoothing: Share = 0.0,
+    class_weights: ClassWeights = "none",
+    threshold: Share = 0.5,
+    hidden: Width | None = None,
+    dropout: Dropout = 0.0,
     pooling: Pooling = "pooled",
 ) -> "Head":
     """Say yes or no to each label: a linear layer, sigmoid and binary cross-entropy.
@@ -61,8 +66,8 @@ def regressor(
     num_features: int,
     *,
     loss: Literal["mse", "mae", "huber"] = "mse",
-    hidden: int | None = None,
-    dropout: float = 0.0,
+    hidden: Width | None = None,
+    dropout: Dropout = 0.0,
     pooling: Pooling = "pooled",
 ) -> "Head":
     """Predict a number: a linear layer on targets that are standardised by the mean and deviation of train.

@@ -1,8 +1,9 @@
 """Builders of the core's metrics, all torchmetrics'. Scores are what `Head.scores` returns; see there for shapes."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from inarch.interfaces.dataset import Targets
+from inarch.schema import Range
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -56,7 +57,7 @@ def mcc(targets: Targets) -> "Metric":
     return MulticlassMatthewsCorrCoef(len(targets.classes))
 
 
-def calibration_error(targets: Targets, *, bins: int = 15) -> "Metric":
+def calibration_error(targets: Targets, *, bins: Annotated[int, Range(least=1)] = 15) -> "Metric":
     """Expected calibration error, 0 to 1: how far the score of the likeliest class is from its share of right answers.
 
     bins: number of equally wide bins of the score (15 in arXiv 1706.04599).

@@ -1,9 +1,14 @@
 """The first three strategies: everything, the head alone, and the control without transfer. Imports no torch."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from inarch.interfaces.strategy import Phase, Strategy
 from inarch.recipe import Train
+from inarch.schema import Range
+
+Decay = Annotated[float, Range(above=0, most=1)]
+Multiplier = Annotated[float, Range(above=0)]
 
 
 class Full(Strategy):
@@ -33,7 +38,7 @@ class Scratch(Full):
     random_weights = True
 
 
-def full(*, layer_decay: float = 1.0, head_multiplier: float = 1.0) -> Strategy:
+def full(*, layer_decay: Decay = 1.0, head_multiplier: Multiplier = 1.0) -> Strategy:
     """Fine-tune all layers.
 
     layer_decay: each layer's rate is this times the rate of the layer after it (0.65 to 0.9 for transformers; BEiT,
@@ -48,6 +53,6 @@ def linear_probe() -> Strategy:
     return LinearProbe()
 
 
-def scratch(*, layer_decay: float = 1.0, head_multiplier: float = 1.0) -> Strategy:
+def scratch(*, layer_decay: Decay = 1.0, head_multiplier: Multiplier = 1.0) -> Strategy:
     """Train all layers from random weights: the control that shows what transfer is worth. Options as for `full`."""
     return Scratch(layer_decay, head_multiplier)

@@ -5,15 +5,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from inarch.data.classes import split_labels
 from inarch.errors import DataError, listing, unknown
 from inarch.interfaces.dataset import Dataset, Rows, Stream, Targets
 
-SEPARATOR = ";"
+MOST_CLASSES = 50  # more distinct numbers than this, in more than a fifth of the rows, are no classes
 
 
 def read_classes(dataset: Dataset) -> Targets:
     """Read one class per example. Classes are the data set's own, or the sorted values of train."""
     columns = {split: _column(dataset, split) for split in dataset.splits}
+    _refuse_other_targets(dataset, columns["train"])
     values = _values(dataset, columns["train"])
     index = {value: number for number, members in enumerate(values.values()) for value in members}
     counts = {split: _count(dataset, split, column, index, len(values)) for split, column in columns.items()}
@@ -23,8 +25,12 @@ def read_classes(dataset: Dataset) -> Targets:
 
 def read_labels(dataset: Dataset) -> Targets:
     """Read any number of labels per example: a list, or text separated by semicolons."""
-    columns = {split: [split_labels(value) for value in _column(dataset, split)] for split in dataset.splits}
-    known = dict(dataset.classes) if dataset.classes else {n: [n] for n in sorted({x for row in columns["train"] for x in row})}
+    columns = {split: _labels(dataset, split) for split in dataset.splits}
+    known = (
+        dict(dataset.classes)
+        if dataset.classes
+        else {n: [n] for n in sorted({x for row in columns["train"] for x in row})}
+    )
     index = {value: number for number, members in enumerate(known.values()) for value in members}
     counts = {}
     for split, column in columns.items():
@@ -47,15 +53,19 @@ def read_numbers(dataset: Dataset) -> Targets:
     mean = math.fsum(train) / len(train)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in train) / len(train))
     if deviation == 0:
-        raise DataError(f"{dataset.origin}: every target of train in '{dataset.target}' is {mean:g}; there is nothing to learn")
-    return Targets("numbers", (), {split: [len(column)] for split, column in columns.items()}, {"mean": mean, "deviation": deviation})
+        raise DataError(
+            f"{dataset.origin}: every target of train in '{dataset.target}' is {mean:g}; there is nothing to learn"
+        )
+    counts = {split: [len(column)] for split, column in columns.items()}
+    return Targets("numbers", (), counts, {"mean": mean, "deviation": deviation})
 
 
-def split_labels(value: Any) -> list[str]:
-    """Return the labels of one example: the items of a list, or of text separated by semicolons."""
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(SEPARATOR) if part.strip()]
-    return [str(item) for item in value or ()]
+def verify_weights(targets: Targets, options: Mapping[str, Any]) -> None:
+    """Raise ValueError, starting with the option's name, if `class_weights` names a class that there is not."""
+    weights = options["class_weights"]
+    for name in weights if isinstance(weights, Mapping) else ():
+        if name not in targets.classes:
+            raise ValueError(f"class_weights {unknown('class', name, targets.classes)}")
 
 
 def _column(dataset: Dataset, split: str) -> Sequence[Any]:
@@ -71,6 +81,29 @@ def _values(dataset: Dataset, train: Sequence[Any]) -> Mapping[str, Sequence[str
     if isinstance(dataset.splits["train"], Stream):
         raise DataError(f"{dataset.origin}: a stream cannot be read ahead; list its 'classes' in the recipe")
     return {name: [name] for name in sorted({str(value) for value in train if not _missing(value)}, key=_natural)}
+
+
+def _refuse_other_targets(dataset: Dataset, values: Sequence[Any]) -> None:
+    """Say which head fits better where the targets of train are lists, or numbers of which few are equal."""
+    if values and isinstance(values[0], list | tuple):
+        where, hint = _where(dataset, "train", 0), "for several labels use the head 'multilabel'"
+        raise DataError(f"{where}: the target '{dataset.target}' is a list; {hint}")
+    distinct = {str(value) for value in values if not _missing(value)}
+    if dataset.classes or len(distinct) <= max(MOST_CLASSES, len(values) / 5):
+        return
+    if all(_is_number(value) for value in distinct):
+        raise DataError(
+            f"{dataset.origin}: '{dataset.target}' has {len(distinct)} distinct numbers in {len(values)} examples; "
+            "for numbers use the head 'regressor'"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _natural(name: str) -> tuple[int, float, str]:
@@ -94,7 +127,9 @@ def _count(dataset: Dataset, split: str, column: Sequence[Any], index: Mapping[s
 
 def _refuse_poor_classes(names: Sequence[str], counts: Sequence[int], streamed: bool, least: int = 2) -> None:
     if len(names) < least:
-        raise DataError(f"only one class in train: {listing(names)}. A classifier needs at least two; is the target right?")
+        raise DataError(
+            f"only one class in train: {listing(names)}. A classifier needs at least two; is the target right?"
+        )
     empty = [name for name, count in zip(names, counts, strict=True) if not count]
     if empty and not streamed:
         raise DataError(f"no example in train for the class {listing(empty)}")
@@ -103,14 +138,26 @@ def _refuse_poor_classes(names: Sequence[str], counts: Sequence[int], streamed: 
 def _numbers(dataset: Dataset, split: str) -> list[float]:
     numbers = []
     for row, value in enumerate(_column(dataset, split)):
+        if _missing(value):
+            raise DataError(f"{_where(dataset, split, row)}: the target '{dataset.target}' is missing")
         try:
             number = float(value)
         except (TypeError, ValueError):
-            raise DataError(f"{_where(dataset, split, row)}: the target '{dataset.target}' is {value!r}, not a number") from None
+            told = f"{value!r}, not a number; for classes use the head 'classifier'"
+            raise DataError(f"{_where(dataset, split, row)}: the target '{dataset.target}' is {told}") from None
         if not math.isfinite(number):
             raise DataError(f"{_where(dataset, split, row)}: the target '{dataset.target}' is {number}")
         numbers.append(number)
     return numbers
+
+
+def _labels(dataset: Dataset, split: str) -> list[list[str]]:
+    column = _column(dataset, split)
+    for row, value in enumerate(column):
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            hint = "write no labels as an empty text or list"
+            raise DataError(f"{_where(dataset, split, row)}: the target '{dataset.target}' is missing; {hint}")
+    return [split_labels(value) for value in column]
 
 
 def _missing(value: Any) -> bool:

@@ -1,35 +1,43 @@
 """`inarch list`: generated from signatures and docstrings."""
 
+import dataclasses
+import inspect
+from typing import get_type_hints
+
 import click
 
-KINDS = ("backbones", "heads", "datasets", "metrics", "strategies")
+from inarch.plugins import KINDS, Entry, loaded
+from inarch.schema import parameters, spell, word
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(KINDS), required=False)
 def command(kind: str | None) -> None:
     """List what a recipe can name: of one KIND with every option, or of all kinds with a line each."""
-    from inarch import plugins
-
     for name in [kind] if kind else KINDS:
         click.secho(name, bold=True)
-        for entry in sorted(plugins.loaded().components[name].values(), key=lambda entry: entry.name):
+        for entry in sorted(loaded().components[name].values(), key=lambda entry: entry.name):
             click.echo(f"  {entry.name}  ({entry.plugin}) {entry.summary}")
             if kind:
                 _options(entry)
-    for plugin in plugins.loaded().known.values():
+    for plugin in loaded().known.values():
         if plugin.error:
             click.echo(f"The plugin '{plugin.name}' could not be loaded: {plugin.error}", err=True)
 
 
-def _options(entry: object) -> None:
-    import inspect
-
-    from inarch.schema import parameters, spell
-
-    build = entry.build  # type: ignore[attr-defined]
-    for name, option in parameters(build).items():
-        default = "required" if option.default is inspect.Parameter.empty else f"default {option.default!r}"
-        click.echo(f"      {name}: {spell(option.annotation)}, {default}")
-    for line in (inspect.getdoc(build) or "").splitlines()[1:]:
+def _options(entry: Entry) -> None:
+    for name, option in parameters(entry.build).items():
+        _line(name, option.annotation, option.default, option.default is inspect.Parameter.empty, indent=6)
+    for line in (inspect.getdoc(entry.build) or "").splitlines()[1:]:
         click.echo(f"      {line}".rstrip())
+    click.echo()
+
+
+def _line(name: str, annotation: object, default: object, required: bool, indent: int) -> None:
+    """Write one option; one that is a mapping with fixed keys is followed by these."""
+    nested = dataclasses.is_dataclass(annotation)
+    told = "required" if required else "optional" if nested else f"default {word(default)}"
+    click.echo(f"{' ' * indent}{name}: {spell(annotation)}, {told}")
+    hints = get_type_hints(annotation, include_extras=True) if nested else {}
+    for key, hint in hints.items():
+        _line(key, hint, getattr(default, key, None), False, indent + 4)

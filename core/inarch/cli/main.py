@@ -26,35 +26,28 @@ class Verbs(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the verbs in the order of the help page, then the plugins' commands."""
-        return [*VERBS, *sorted(name for name in self._extra().commands if name not in VERBS)]
+        return [*VERBS, *sorted(self._extra())]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Return a command by its name, or stop with the nearest match."""
         if name in VERBS:
             command: click.Command = import_module(f"inarch.cli.{name}").command
             return command
-        extra = self._extra().commands
+        extra = self._extra()
         if name not in extra:
             raise click.UsageError(unknown("command", name, self.list_commands(ctx)))
         return extra[name]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands with a line each, without importing the verbs."""
-        extra = {name: command.get_short_help_str() for name, command in self._extra().commands.items()}
+        extra = {name: command.get_short_help_str() for name, command in self._extra().items()}
         with formatter.section("Commands"):
-            formatter.write_dl(
-                [*VERBS.items(), *((name, text) for name, text in sorted(extra.items()) if name not in VERBS)]
-            )
+            formatter.write_dl([*VERBS.items(), *sorted(extra.items())])
 
-    def _extra(self) -> click.Group:
-        from inarch.plugins import loaded
+    def _extra(self) -> dict[str, click.Command]:
+        from inarch.cli.extra import commands
 
-        group = click.Group()
-        for plugin in loaded().manager.get_plugins():
-            implementation = getattr(plugin, "register_commands", None)
-            if implementation is not None:
-                implementation(group)
-        return group
+        return commands(VERBS)
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

@@ -19,7 +19,9 @@ def command(run: Path, as_json: bool) -> None:
         return
     click.echo(f"{seen['name']}: {seen['backbone']}, {seen['head']}, {seen['strategy']}; {seen['status']}")
     for line in seen["epochs"]:
-        told = [f"{split} {name} {value:.4f}" for split in ("train", "valid") for name, value in line.get(split, {}).items()]
+        told = [
+            f"{split} {name} {value:.4f}" for split in ("train", "valid") for name, value in line.get(split, {}).items()
+        ]
         click.echo(f"  epoch {line['epoch']:g}: {', '.join(told)}")
     for name, estimate in seen["metrics"].items():
         interval = "" if estimate["low"] is None else f" [{estimate['low']:.4f}, {estimate['high']:.4f}]"

@@ -18,9 +18,12 @@ import click
 def command(recipe: Path, overrides: tuple[str, ...], out: Path | None, resume: bool, processes: int | None) -> None:
     """Train RECIPE, with KEY=VALUE overrides such as train.epochs=3."""
     from inarch import recipe as recipes
+    from inarch.workflows import directory
     from inarch.workflows.check import check
 
     checked = check(recipes.load(recipe, overrides))  # mistakes are told before torch is imported
+    if out and "RANK" not in os.environ:  # the first of several processes makes the directory
+        directory.refuse_taken(out, checked.resolved(), resume, backbone=False)
     if processes is not None and processes > 1 and "RANK" not in os.environ:
         from inarch.cli.launch import launch
 

@@ -1,10 +1,13 @@
-"""How a recipe writes classes: a list of names in order, or names with the raw values that each one joins."""
+"""How recipes write classes: names in order, or names with the raw values that each joins. How rows write labels."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from inarch.errors import RecipeError
 
 Classes = list[str] | dict[str, list[str]]
+
+SEPARATOR = ";"
 
 
 def normalise(classes: Classes | None) -> Mapping[str, Sequence[str]] | None:
@@ -12,6 +15,8 @@ def normalise(classes: Classes | None) -> Mapping[str, Sequence[str]] | None:
     if classes is None:
         return None
     result = {name: [name] for name in classes} if isinstance(classes, list) else dict(classes)
+    if not result:
+        raise RecipeError("dataset.classes: names no class")
     owner: dict[str, str] = {}
     for name, values in result.items():
         for value in values:
@@ -19,3 +24,9 @@ def normalise(classes: Classes | None) -> Mapping[str, Sequence[str]] | None:
                 raise RecipeError(f"dataset.classes: the value '{value}' is in '{owner[value]}' and in '{name}'")
             owner[value] = name
     return result
+
+
+def split_labels(value: Any) -> list[str]:
+    """Return the labels of one example, each once: the items of a list, or of text separated by semicolons."""
+    items = value if isinstance(value, list | tuple) else str(value).split(SEPARATOR)
+    return list(dict.fromkeys(label for item in items if (label := str(item).strip())))

@@ -5,7 +5,7 @@ from typing import Any
 
 from inarch.data.classes import Classes, normalise
 from inarch.data.folder import SPLIT_NAMES
-from inarch.errors import DataError, RecipeError, unknown
+from inarch.errors import DataError, RecipeError, listing, unknown
 from inarch.interfaces.dataset import Dataset, Rows, Stream
 
 SHUFFLE_BUFFER = 1_000
@@ -39,9 +39,9 @@ def hub(
     chosen = _choose(splits, list(loaded), path)
     columns = [*([input] if isinstance(input, str) else input), target, *([group] if group else [])]
     for name in columns:
-        features = loaded[chosen["train"]].features
-        if features is not None and name not in features:
-            raise DataError(f"{path}: {unknown('column', name, features)}")
+        present: Any = loaded[chosen["train"]].column_names or next(iter(loaded[chosen["train"]]), {})
+        if name not in present:
+            raise DataError(f"{path}: {unknown('column', name, present)}")
     rows = {split: _rows(loaded[name], columns, examples, path) for split, name in chosen.items()}
     names = normalise(classes) or _class_names(loaded[chosen["train"]].features, target)
     return Dataset(rows, input if isinstance(input, str) else tuple(input), target, group, names, path)
@@ -55,8 +55,9 @@ def _load(path: str, config: str | None, data_files: Any, revision: str | None, 
             path, config, data_files=data_files, revision=revision, streaming=streaming
         )
     except Exception as error:
+        reason = f"{type(error).__name__}: {listing(str(error).splitlines()[:1])}"
         raise DataError(
-            f"the data set '{path}' could not be opened: {type(error).__name__}: {str(error).splitlines()[0]} "
+            f"the data set '{path}' could not be opened: {reason}. "
             "Without a network, use the data sets 'folder', 'table' or 'package'."
         ) from error
     return loaded
@@ -70,7 +71,9 @@ def _choose(splits: dict[str, str] | None, present: list[str], path: str) -> dic
         if name not in present:
             raise DataError(f"{path}: {unknown('split', name, present)}")
     if "train" not in wanted:
-        raise DataError(f"{path}: no split is called train; choose with 'splits: {{train: ...}}' from {', '.join(present)}")
+        raise DataError(
+            f"{path}: no split is called train; choose with 'splits: {{train: ...}}' from {', '.join(present)}"
+        )
     return wanted
 
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from inarch.data.classes import split_labels
 from inarch.errors import DataError
 from inarch.interfaces.dataset import Dataset, Rows, Stream
 from inarch.recipe import Splits
 
-DISTINCT_SHARE = 0.2  # a target with more distinct values than this share of the rows is not stratified by
+DISTINCT_SHARE = 0.34  # a target with more distinct values than this share of the rows is not stratified by
 
 
 def complete(dataset: Dataset, splits: Splits) -> Dataset:
@@ -46,11 +47,14 @@ def _cut(dataset: Dataset, rows: Rows, share: float, seed: int, name: str) -> tu
 def _strata(dataset: Dataset, rows: Rows) -> Sequence[Hashable]:
     if dataset.target not in rows.columns:
         return [None] * len(rows)  # the head will say that the column is missing, and which ones there are
-    values = [str(value) for value in rows.column(dataset.target)]
+    labels = [split_labels(value) for value in rows.column(dataset.target)]
     if dataset.classes:
         joined = {value: name for name, members in dataset.classes.items() for value in members}
-        return [joined.get(value, value) for value in values]
-    return values if len(set(values)) <= max(2, DISTINCT_SHARE * len(values)) else [None] * len(values)
+        labels = [[joined.get(label, label) for label in found] for found in labels]
+    counts = Counter(label for found in labels for label in found)
+    rarest = [min(found, key=lambda label: counts[label], default=None) for found in labels]
+    few = len(counts) <= DISTINCT_SHARE * len(labels)
+    return rarest if few or dataset.classes else [None] * len(labels)
 
 
 def _take_stratified(strata: Sequence[Hashable], share: float, random: np.random.Generator) -> list[int]:
@@ -61,7 +65,8 @@ def _take_stratified(strata: Sequence[Hashable], share: float, random: np.random
     for found in members_of.values():
         members = random.permutation(found)
         size = round(share * len(members))
-        taken += members[: max(size, 1) if len(members) >= 3 else size].tolist()
+        least = 1 if len(members) >= 3 else 0
+        taken += members[: min(max(size, least), max(len(members) - 1, 0))].tolist()  # train keeps one of each
     return sorted(taken)
 
 
@@ -71,9 +76,11 @@ def _take_groups(groups: Sequence[Hashable], share: float, random: np.random.Gen
     taken: set[Hashable] = set()
     room = share * len(groups)
     for index in random.permutation(len(names)):
-        if sizes[names[index]] <= room or not taken:
+        if sizes[names[index]] <= room:
             taken.add(names[index])
             room -= sizes[names[index]]
+    if not taken:
+        taken.add(min(names, key=lambda name: sizes[name]))
     if len(taken) == len(names):
         return []
     return [index for index, group in enumerate(groups) if group in taken]

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from inarch.addresses import PREFIX, locate
 from inarch.data.classes import Classes, normalise
 from inarch.data.folder import SPLIT_NAMES, folder
 from inarch.errors import DataError, RecipeError, unknown
 from inarch.interfaces.dataset import Dataset, Rows
 
+LONGEST_FIELD = 2**30  # characters; Python's own limit is 131,072, less than some texts
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
@@ -47,16 +46,21 @@ def table(
             raise RecipeError(f"dataset.path: {unknown('split', name, SPLIT_NAMES)}")
     if "train" not in paths:
         raise RecipeError("dataset.path: 'train' is required")
-    splits = {name: _read(locate(file, DataError), delimiter, columns) for name, file in paths.items()}
-    wanted = [*([input] if isinstance(input, str) else input), target, *(c for c in (group, split) if c)]
+    if split and len(paths) > 1:
+        raise RecipeError("dataset.split: give a column that says the split, or a file for each split, not both")
+    inputs = (input,) if isinstance(input, str) else tuple(input)
+    if target in inputs:
+        raise RecipeError(f"dataset.target: the column '{target}' is also an input; the answer would be given away")
+    splits = {name: _read(locate(file, DataError), inputs, delimiter, columns) for name, file in paths.items()}
+    wanted = [*inputs, target, *(c for c in (group, split) if c)]
     for name, rows in splits.items():
         for column in wanted:
             if column not in rows.columns:
                 raise DataError(f"{paths[name]}: {unknown('column', column, rows.columns)}")
     if split:
         splits = _by_column(splits["train"], split, paths["train"])
-    inputs = input if isinstance(input, str) else tuple(input)
-    return Dataset(splits, inputs, target, group, normalise(classes), str(paths["train"]))
+    read = input if isinstance(input, str) else inputs
+    return Dataset(splits, read, target, group, normalise(classes), str(paths["train"]))
 
 
 def package(
@@ -79,6 +83,10 @@ def package(
     """
     address = f"{PREFIX}{distribution}/{path}"
     if locate(address, DataError).is_dir():
+        table_only = {"group": group, "split": split, "delimiter": delimiter, "columns": columns}
+        given = [name for name, value in table_only.items() if value is not None]
+        if given:
+            raise RecipeError(f"dataset.{given[0]}: {address} is a folder, which has no '{given[0]}'")
         return folder(path=address, classes=classes)
     return table(path=address, input=input, target=target, group=group, split=split, classes=classes,
                  delimiter=delimiter, columns=columns)  # fmt: skip
@@ -95,56 +103,82 @@ class _Line:
         return f"{self.path}, line {self.lines[index]}" if self.lines else f"{self.path}, row {index}"
 
 
-def read_columns(path: Path, delimiter: str | None = None, columns: list[str] | None = None) -> tuple[dict[str, list[Any]], list[int]]:
+def read_columns(
+    path: Path, delimiter: str | None = None, columns: list[str] | None = None
+) -> tuple[dict[str, list[Any]], list[int]]:
     """Return a table's columns, and the line (from 1) on which each row stands; no lines for parquet."""
-    if path.is_dir() or path.suffix not in SUFFIXES:
+    suffix = path.suffix.lower()
+    if path.is_dir() or suffix not in SUFFIXES:
         raise DataError(f"{path}: not a table; expected a file ending in {', '.join(SUFFIXES)}")
     try:
-        if path.suffix == ".parquet":
-            import pyarrow.parquet
-
-            arrow = pyarrow.parquet.read_table(path)
-            return {name: arrow[name].to_pylist() for name in arrow.column_names}, []
-        return _read_jsonl(path) if path.suffix == ".jsonl" else _read_csv(path, delimiter, columns)
+        if suffix == ".parquet":
+            return _read_parquet(path), []
+        return _read_jsonl(path) if suffix == ".jsonl" else _read_csv(path, delimiter, columns)
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text, at byte {error.start}; save it as UTF-8") from None
-    except (OSError, pa.ArrowException) as error:
+    except OSError as error:
         raise DataError(f"{path}: {error}") from None
 
 
-def _read(path: Path, delimiter: str | None, names: list[str] | None) -> Rows:
+def _read_parquet(path: Path) -> dict[str, list[Any]]:
+    import pyarrow.parquet  # here, or `inarch --help` would wait for it
+
+    try:
+        arrow = pyarrow.parquet.read_table(path)
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{path}: {error}") from None
+    return {name: arrow[name].to_pylist() for name in arrow.column_names}
+
+
+def _read(path: Path, inputs: Sequence[str], delimiter: str | None, names: list[str] | None) -> Rows:
     columns, lines = read_columns(path, delimiter, names)
     if not columns or not len(next(iter(columns.values()))):
         raise DataError(f"{path}: the table has no rows")
     where = _Line(path, lines)
-    return Rows({name: _column(_resolve(values, path.parent, where)) for name, values in columns.items()}, where)
+    for name in inputs:
+        if name in columns:
+            columns[name] = _resolve(columns[name], path.parent, where)
+    return Rows({name: _column(values) for name, values in columns.items()}, where)
 
 
 def _read_csv(path: Path, delimiter: str | None, names: list[str] | None) -> tuple[dict[str, list[Any]], list[int]]:
-    separator = delimiter or ("\t" if path.suffix == ".tsv" else ",")
-    if len(separator) != 1:
+    separator = delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
+    if len(separator) != 1 or separator in '"\r\n':
         raise RecipeError(f"dataset.delimiter: expected one character, found {separator!r}")
+    csv.field_size_limit(LONGEST_FIELD)
     rows: list[list[str]] = []
     lines: list[int] = []
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=separator, skipinitialspace=separator == " ", strict=True)
+        spaced = separator == " "
+        source = (line.rstrip(" \r\n") + "\n" for line in file) if spaced else file
+        reader = csv.reader(source, delimiter=separator, skipinitialspace=spaced, strict=True)
+        line = 1
         try:
             header = names or next(reader, [])
+            line = reader.line_num + 1
             for row in reader:
                 if len(row) == len(header):
                     rows.append(row)
-                    lines.append(reader.line_num)
+                    lines.append(line)
                 elif row:
-                    raise DataError(f"{path}, line {reader.line_num}: {len(row)} values for {len(header)} columns")
+                    raise DataError(f"{path}, line {line}: {len(row)} values for {len(header)} columns")
+                line = reader.line_num + 1  # a quoted value may hold line breaks
         except csv.Error as error:
-            raise DataError(f"{path}, line {reader.line_num}: {error}") from None
+            raise DataError(f"{path}, line {line}: {error}") from None
+    _refuse_repeated(header, path)
     return {name: [row[index] for row in rows] for index, name in enumerate(header)}, lines
+
+
+def _refuse_repeated(header: Sequence[str], path: Path) -> None:
+    for name in header:
+        if header.count(name) > 1:
+            raise DataError(f"{path}: two columns are called '{name}'")
 
 
 def _read_jsonl(path: Path) -> tuple[dict[str, list[Any]], list[int]]:
     rows: list[Mapping[str, Any]] = []
     lines: list[int] = []
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
@@ -163,7 +197,14 @@ def _read_jsonl(path: Path) -> tuple[dict[str, list[Any]], list[int]]:
 def _resolve(values: list[Any], root: Path, where: _Line) -> list[Any]:
     """Turn file names relative to the table into paths, if this column holds file names: its first value is one."""
     first = values[0]
-    if not isinstance(first, str) or not first or len(first) > 1000 or "\n" in first or "\0" in first or not (root / first).is_file():
+    if (
+        not isinstance(first, str)
+        or not first
+        or len(first) > 1000
+        or "\n" in first
+        or "\0" in first
+        or not (root / first).is_file()
+    ):
         return values
     for index, value in enumerate(values):
         if not isinstance(value, str) or not (root / value).is_file():
@@ -172,10 +213,12 @@ def _resolve(values: list[Any], root: Path, where: _Line) -> list[Any]:
 
 
 def _column(values: list[Any]) -> Sequence[Any]:
+    import pyarrow as pa
+
     try:
         array: Sequence[Any] = pa.array(values)
         return array
-    except (pa.ArrowException, OverflowError):  # values of several types stay a list
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError):  # what Arrow has no type for stays a list
         return values
 
 

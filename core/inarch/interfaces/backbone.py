@@ -30,8 +30,8 @@ class Features(NamedTuple):
 class Backbone(nn.Module, ABC):
     """Inputs to features, with everything that is particular to a domain.
 
-    The constructor makes random weights and resolves every option; `load_weights` fetches the pretrained ones, after the
-    core has checked that head and data fit. A bundle is opened by the constructor and the saved state alone.
+    The constructor makes random weights and resolves every option; `load_weights` fetches the pretrained ones, after
+    the core has checked that head and data fit. A bundle is opened by the constructor and the saved state alone.
     """
 
     domain: str
@@ -41,7 +41,7 @@ class Backbone(nn.Module, ABC):
     provides: frozenset[str]
     """Which fields of Features `forward` fills."""
     resolved: Mapping[str, Any]
-    """The builder's options with every default written out: the same builder called with them makes the same pipeline."""
+    """The builder's options, every default written out: the same builder called with them makes the same pipeline."""
 
     def load_weights(self) -> None:
         """Load the weights that the options name, strictly; missing or unexpected keys are a WeightsError."""
@@ -50,9 +50,9 @@ class Backbone(nn.Module, ABC):
     def transform(self, training: bool) -> Callable[[Any], Example]:
         """Return a picklable callable, raw example to a dict of tensors, that runs in loader workers.
 
-        It may draw from the global generators of python, numpy and torch, which the core seeds from (seed, epoch, index).
-        With `training` it may have a method ``mix(example, partner) -> (example, share)`` that blends in another training
-        example; `share`, 0 to 1, is how much of the first one is left, and the core mixes the targets alike.
+        It may draw from the global generators of python, numpy and torch, which the core seeds from (seed, epoch,
+        index). With `training` it may have a method ``mix(example, partner) -> (example, share)`` that blends in
+        another training example; `share`, 0 to 1, is how much of the first is left. The core mixes the targets alike.
         """
 
     def collate(self, examples: Sequence[Example]) -> Batch:

@@ -59,7 +59,9 @@ class _Selection(Rows):
 class Stream:
     """Rows that can only be read in order, such as a streamed data set. Its training order is a shuffle in a buffer."""
 
-    def __init__(self, length: int, read: Callable[[int | None, int], Iterator[dict[str, Any]]], column_names: Sequence[str]) -> None:
+    def __init__(
+        self, length: int, read: Callable[[int | None, int], Iterator[dict[str, Any]]], column_names: Sequence[str]
+    ) -> None:
         self.length, self.read, self.columns = length, read, dict.fromkeys(column_names, ())
 
     def __len__(self) -> int:
@@ -98,7 +100,7 @@ class Targets:
     """What the targets of a data set are: what a head needs to be built, now or when a bundle is opened."""
 
     kind: str
-    """`classes` (one of), `labels` (any of), `numbers`, or a plugin's own word; metrics say which kinds they measure."""
+    """`classes` (one of), `labels` (any of), `numbers`, or a plugin's word; metrics say which kinds they measure."""
     classes: tuple[str, ...] = ()
     """Names of the target values, in the order of the outputs."""
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Everything that can be verified without training. Light: imports no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from inarch.data import splits
 from inarch.errors import DataError, RecipeError, listing
 from inarch.interfaces.dataset import Dataset, Stream, Targets
 from inarch.plugins import Entry
-from inarch.recipe import Recipe
+from inarch.recipe import Component, Recipe
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,12 @@ class Checked:
     skipped: Mapping[str, list[str]]
     """Split to the places and reasons of rows that cannot be read, where the recipe says `on_error: skip`."""
 
+    def resolved(self) -> Recipe:
+        """Return the recipe with the defaults of its components written out; the backbone knows its own when built."""
+        written = {key: [Component(e.name, options) for e, options in found] for key, found in self.components.items()}
+        single = {key: written[key][0] for key in ("dataset", "head", "strategy")}
+        return replace(self.recipe, metrics=tuple(written["metrics"]), **single)  # type: ignore[arg-type]
+
     def one(self, kind: str) -> tuple[Entry, dict[str, Any]]:
         """Return the component of a kind that a recipe has once."""
         return self.components[kind][0]
@@ -36,7 +42,9 @@ def check(recipe: Recipe) -> Checked:
     _refuse_empty(dataset)
     head, _ = components["head"][0]
     dataset, skipped = _verify_inputs(splits.complete(dataset, recipe.splits), components["backbone"][0][0], recipe)
+    _refuse_empty(dataset)
     targets: Targets = head.facts["read"](dataset)
+    _check_head(recipe, *components["head"][0], targets)
     _check_metrics(recipe, components["metrics"], targets, head)
     _check_best_metric(recipe, dataset)
     return Checked(recipe, components, dataset, targets, skipped)
@@ -49,7 +57,11 @@ def summary(checked: Checked) -> list[str]:
         counts = zip(checked.targets.classes, checked.targets.counts.get(split, ()), strict=False)
         told = ", ".join(f"{name} {count:,}" for name, count in counts)
         skipped = len(checked.skipped.get(split, ()))
-        lines.append(f"{split}: {len(rows):,} examples" + (f" ({told})" if told else "") + (f", {skipped} skipped" if skipped else ""))
+        lines.append(
+            f"{split}: {len(rows):,} examples"
+            + (f" ({told})" if told else "")
+            + (f", {skipped} skipped" if skipped else "")
+        )
     return lines
 
 
@@ -59,14 +71,23 @@ def _refuse_empty(dataset: Dataset) -> None:
             raise DataError(f"{dataset.origin}: the split '{split}' is empty")
 
 
+def _check_head(recipe: Recipe, head: Entry, options: dict[str, Any], targets: Targets) -> None:
+    """Ask the head whether its options fit the targets; its ValueError starts with the option's name."""
+    try:
+        if head.facts["verify"]:
+            head.facts["verify"](targets, options)
+    except ValueError as error:
+        option, _, said = str(error).partition(" ")
+        raise RecipeError(f"{recipe.document.where((*recipe.head.key, option))}: {said}") from None
+
+
 def _check_metrics(recipe: Recipe, metrics: list[tuple[Entry, dict[str, Any]]], targets: Targets, head: Entry) -> None:
     able = [e.name for e in plugins.loaded().components["metrics"].values() if targets.kind in e.facts["kinds"]]
     for component, (entry, _) in zip(recipe.metrics, metrics, strict=True):
         if targets.kind not in entry.facts["kinds"]:
-            raise RecipeError(
-                f"{recipe.document.where(component.key)}: the metric '{entry.name}' measures {listing(entry.facts['kinds'])}, "
-                f"but the head '{head.name}' predicts {targets.kind}. Allowed: {listing(sorted(able))}."
-            )
+            told = f"'{entry.name}' measures {listing(entry.facts['kinds'])}, but '{head.name}' predicts {targets.kind}"
+            where = recipe.document.where(component.key)
+            raise RecipeError(f"{where}: the metric {told}. Allowed: {listing(sorted(able))}.")
 
 
 def _check_best_metric(recipe: Recipe, dataset: Dataset) -> None:
@@ -76,24 +97,30 @@ def _check_best_metric(recipe: Recipe, dataset: Dataset) -> None:
 
 def _verify_inputs(dataset: Dataset, backbone: Entry, recipe: Recipe) -> tuple[Dataset, dict[str, list[str]]]:
     """Look at every input as far as the backbone's plugin can without loading anything heavy."""
-    verify = backbone.facts["verify"]
     kept, skipped = dict(dataset.splits), {}
     for split, rows in dataset.splits.items():
-        if verify is None or isinstance(rows, Stream) or dataset.input not in rows.columns:
+        if isinstance(rows, Stream) or dataset.input not in rows.columns:
             continue
-        bad: dict[int, str] = {}
-        for index, raw in enumerate(rows.column(str(dataset.input))):
-            try:
-                verify(raw)
-            except (OSError, ValueError) as error:
-                bad[index] = f"{rows.where(index)}: {error}"
-                if recipe.on_error == "error":
-                    raise DataError(f"{bad[index]} (on_error: skip would leave it out)") from None
+        unreadable = _unreadable(rows.column(str(dataset.input)), backbone)
+        if recipe.on_error == "error" and (first := next(unreadable, None)):
+            raise DataError(f"{rows.where(first[0])}: {first[1]} (on_error: skip would leave it out)")
+        bad = {index: f"{rows.where(index)}: {why}" for index, why in unreadable}
         if bad:
             refuse_many(list(bad.values()), len(rows), recipe)
             kept[split] = rows.select([index for index in range(len(rows)) if index not in bad])
             skipped[split] = list(bad.values())
     return replace(dataset, splits=kept), skipped
+
+
+def _unreadable(column: Sequence[Any], backbone: Entry) -> Iterator[tuple[int, str]]:
+    verify = backbone.facts["verify"] or (lambda raw: None)
+    for index, raw in enumerate(column):
+        try:
+            if raw is None:
+                raise ValueError("the input is missing")
+            verify(raw)
+        except (OSError, ValueError) as error:
+            yield index, str(error)
 
 
 def refuse_many(skipped: list[str], total: int, recipe: Recipe) -> None:

@@ -22,24 +22,36 @@ def choose(wanted: Path | None, name: str, resume: bool) -> Path:
     return first if not taken else next(p for n in range(2, 10_001) if not (p := Path(f"{first}-{n}")).exists())
 
 
+def refuse_taken(directory: Path, wanted: Recipe, resume: bool, backbone: bool = True) -> bool:
+    """Return whether the directory holds this run, to be resumed; raise if it holds anything else.
+
+    backbone: compare the backbone's options too. Before it is built, not all of them are known.
+    """
+    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        return False
+    if not (directory / RECIPE).is_file():
+        raise RunError(f"{directory} is not empty and holds no run; choose another --out")
+    stored, new = recipe_of(directory).plain(), wanted.plain()
+    if not backbone:
+        del stored["backbone"], new["backbone"]
+    difference = _difference(stored, new)
+    if difference:
+        hint = "resume with the same recipe, or choose another --out" if resume else "choose another --out"
+        raise RunError(f"{directory} already holds a different run ({difference}); {hint}")
+    if not resume:
+        raise RunError(f"{directory} already holds this run; continue it with --resume, or choose another --out")
+    return True
+
+
 def open_for(directory: Path, resolved: Recipe, resume: bool) -> None:
     """Make the run directory, or accept an existing one to resume; never touch one that holds something else."""
-    stored = directory / RECIPE
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        if not stored.is_file():
-            raise RunError(f"{directory} is not empty and holds no run; choose another --out")
-        difference = _difference(recipe.load(stored).plain(), resolved.plain())
-        if not resume:
-            told = "this run; continue it with --resume" if difference is None else f"a different run ({difference})"
-            raise RunError(f"{directory} already holds {told}; or choose another --out")
-        if difference:
-            raise RunError(f"{directory} holds a different run ({difference}); resume with the same recipe, or choose another --out")
+    if refuse_taken(directory, resolved, resume):
         return
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{directory}: {error.strerror or error}") from None
-    write_atomically(stored, resolved.to_yaml())
+    write_atomically(directory / RECIPE, resolved.to_yaml())
 
 
 def recipe_of(directory: Path) -> Recipe:

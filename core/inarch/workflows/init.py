@@ -6,7 +6,6 @@ from typing import Any
 
 from inarch import document, plugins, recipe
 from inarch.checkpoint import write_atomically
-from inarch.data.folder import split_folders
 from inarch.data.table import SUFFIXES, read_columns
 from inarch.errors import DataError, PluginError, RunError, unknown
 from inarch.workflows.check import check, summary
@@ -22,13 +21,21 @@ def init(path: Path, domain: str, input_column: str | None, target_column: str |
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder")
     dataset, head, metrics = _folder(path) if path.is_dir() else _table(path, input_column, target_column)
-    name = "".join(letter if letter.isalnum() else "_" for letter in path.stem.lower()).strip("_") or "data"
+    name = "".join(letter if letter.isalnum() else "_" for letter in path.resolve().stem.lower()).strip("_") or "data"
     written = out or Path(f"{name}.yaml")
     if written.exists():
         raise RunError(f"{written} exists; remove it, or choose another --out")
-    parts = {"name": name, "dataset": dataset, "backbone": starter["backbone"], "head": head,
-             "strategy": starter.get("strategy", "full"), "metrics": metrics, "train": starter.get("train", {}), "seed": 0}  # fmt: skip
-    body = recipe.dump(parts)
+    parts = {
+        "name": name,
+        "dataset": dataset,
+        "backbone": starter["backbone"],
+        "head": head,
+        "strategy": starter.get("strategy", "full"),
+        "metrics": metrics,
+        "train": starter.get("train", {}),
+        "seed": 0,
+    }
+    body = document.dump(parts)
     told = summary(check(recipe.parse(document.parse(body, str(written)))))
     write_atomically(written, _commented(told, written, parts))
     return written
@@ -47,7 +54,6 @@ def _starter(domain: str) -> dict[str, Any]:
 
 
 def _folder(path: Path) -> tuple[dict[str, Any], Any, list[str]]:
-    split_folders(path)
     return {"name": "folder", "path": str(path.resolve())}, _classifier(), ["accuracy", "balanced_accuracy", "f1"]
 
 
@@ -100,9 +106,9 @@ COMMENTS = {
 
 
 def _commented(told: list[str], path: Path, parts: dict[str, Any]) -> str:
-    lines = [f"# Train with: inarch train {path}", *(f"# {line}" for line in told), ""]
+    lines = [f"# Train with: inarch train {path}", *(f"# {' '.join(line.split())}" for line in told), ""]
     for key, value in parts.items():
         if key in COMMENTS:
             lines.append(f"# {COMMENTS[key]}")
-        lines.append(recipe.dump({key: value}).rstrip())
+        lines.append(document.dump({key: value}).rstrip())
     return "\n".join(lines) + "\n"

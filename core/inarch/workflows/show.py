@@ -4,16 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+from inarch.errors import RunError
 from inarch.workflows.directory import recipe_of
 
 
 def show(directory: Path) -> dict[str, Any]:
     """Return the recipe in short, the epochs, the results if there are any, and what to do next."""
     recipe = recipe_of(directory)
-    history = directory / "metrics.jsonl"
-    epochs = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()] if history.exists() else []
-    finished = directory / "results.json"
-    results = json.loads(finished.read_text(encoding="utf-8")) if finished.exists() else {}
+    history, finished = directory / "metrics.jsonl", directory / "results.json"
+    epochs = [_read(history, line) for line in _text(history).splitlines() if line.strip()]
+    results = _read(finished, _text(finished) or "{}")
     hints = [f"Report: {directory / 'report.html'}", f"Bundle: {directory / 'model'}"]
     return {
         "name": recipe.name,
@@ -27,3 +27,14 @@ def show(directory: Path) -> dict[str, Any]:
         "results": results,
         "hints": hints if results else ["Continue it with --resume."],
     }
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def _read(path: Path, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise RunError(f"{path}: not JSON, perhaps cut off: {text[:40]!r}") from None
