@@ -24,7 +24,8 @@ from inarch.document import Document
 from inarch.model import Model
 from inarch.recipe import parse
 from inarch.training.hardware import choose_precision, prepare_model, prepare_process
-from inarch.training.loop import Job, fit
+from inarch.training.job import Job
+from inarch.training.loop import fit
 from inarch.training.progress import Progress
 from inarch.training.step import DTYPES
 from inarch_vision.builders import timm
