@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from inarch.data.classes import split_labels
 from inarch.errors import DataError
 from inarch.interfaces.dataset import Dataset, Rows, Stream
 from inarch.recipe import Splits
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DISTINCT_SHARE = 0.34  # a target with more distinct values than this share of the rows is not stratified by
 
@@ -30,6 +32,8 @@ def complete(dataset: Dataset, splits: Splits) -> Dataset:
 
 
 def _cut(dataset: Dataset, rows: Rows, share: float, seed: int, name: str) -> tuple[Rows, Rows]:
+    import numpy as np  # here, or a typo in a recipe would wait for it
+
     random = np.random.default_rng((seed, len(name)))
     if dataset.group:
         taken = _take_groups(rows.column(dataset.group), share, random)
@@ -57,7 +61,7 @@ def _strata(dataset: Dataset, rows: Rows) -> Sequence[Hashable]:
     return rarest if few or dataset.classes else [None] * len(labels)
 
 
-def _take_stratified(strata: Sequence[Hashable], share: float, random: np.random.Generator) -> list[int]:
+def _take_stratified(strata: Sequence[Hashable], share: float, random: "np.random.Generator") -> list[int]:
     members_of: dict[Hashable, list[int]] = {}
     for index, stratum in enumerate(strata):
         members_of.setdefault(stratum, []).append(index)
@@ -70,7 +74,7 @@ def _take_stratified(strata: Sequence[Hashable], share: float, random: np.random
     return sorted(taken)
 
 
-def _take_groups(groups: Sequence[Hashable], share: float, random: np.random.Generator) -> list[int]:
+def _take_groups(groups: Sequence[Hashable], share: float, random: "np.random.Generator") -> list[int]:
     sizes = Counter(groups)
     names = sorted(sizes, key=str)
     taken: set[Hashable] = set()
