@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import csv
 import json
+import os
 import random
 import sys
 import tempfile
@@ -28,18 +29,30 @@ MODEL = "tf_efficientnet_lite0"
 
 
 class Clock:
-    """Notes when each step ended."""
+    """Notes when each step ended, and how much processor time was spent by then, loaders included."""
 
     def __init__(self, warmup):
         self.warmup, self.ends = warmup, []
 
     def tick(self):
-        self.ends.append(time.perf_counter())
+        self.ends.append((time.perf_counter(), time.process_time() + sum(map(processor_seconds, children()))))
 
-    def examples_per_second(self, batch):
-        """Return the rate over the steps after the warm-up."""
-        timed = self.ends[self.warmup - 1 :]
-        return (len(timed) - 1) * batch / (timed[-1] - timed[0])
+    def rates(self, batch):
+        """Return examples per second, and per second of a processor, over the steps after the warm-up."""
+        (start, busy), (end, busy_at_end) = self.ends[self.warmup - 1], self.ends[-1]
+        examples = (len(self.ends) - self.warmup) * batch
+        return examples / (end - start), examples / (busy_at_end - busy)
+
+
+def children():
+    """Return the numbers of this process' children."""
+    return [number for file in Path("/proc/self/task").glob("*/children") for number in file.read_text().split()]
+
+
+def processor_seconds(process):
+    """Return what a running process has used."""
+    fields = Path("/proc", process, "stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def inarch(options, clock, precision):
@@ -176,7 +189,8 @@ def one(options):
     with contextlib.redirect_stdout(sys.stderr):
         name, _, options.workers = options.only.partition("@")
         accuracy = CONTESTANTS[name](options, clock)
-    print(json.dumps({"rate": clock.examples_per_second(options.batch), "accuracy": accuracy}))
+    rate, frugality = clock.rates(options.batch)
+    print(json.dumps({"rate": rate, "frugality": frugality, "accuracy": accuracy}))
 
 
 def tournament(options):
@@ -187,11 +201,13 @@ def tournament(options):
     base = next((name for name in names if name.startswith("trainer@")), names[0])
     for name in names:
         found = [results[name] for results in rounds]
-        ratio = spread([results[name]["rate"] / results[base]["rate"] for results in rounds])
+        ratio, frugality = (spread([results[name][key] / results[base][key] for results in rounds])
+                            for key in ("rate", "frugality"))  # fmt: skip
         goal = {"inarch-fp32": "at least 1.5", "inarch-auto": "at least 2"}.get(name.split("@")[0])
         report(f"throughput/{name}", ratio.pop("median"), f"times the examples/s of {base}", **ratio, goal=goal,
-               examples_per_second=[result["rate"] for result in found], accuracy=median(r["accuracy"] for r in found),
-               size=options.size, batch=options.batch, steps=options.steps)  # fmt: skip
+               ratio_per_processor_second=frugality["median"], examples_per_second=[result["rate"] for result in found],
+               accuracy=median(result["accuracy"] for result in found), size=options.size, batch=options.batch,
+               steps=options.steps)  # fmt: skip
 
 
 def main():
