@@ -1,0 +1,49 @@
+"""Which examples make up which step."""
+
+from itertools import product
+
+import pytest
+
+from inarch.data.order import epoch_batches, evaluation_keys, share, steps_per_epoch, training_keys
+
+
+@pytest.mark.parametrize(("length", "batch_size"), list(product([1, 7, 16, 33], [1, 5, 16, 50])))
+def test_an_epoch_holds_every_example_once_in_as_many_steps_as_announced(length: int, batch_size: int) -> None:
+    batches = epoch_batches(length, batch_size, seed=0, epoch=0)
+    assert sorted(index for batch in batches for index in batch) == list(range(length))
+    assert len(batches) == steps_per_epoch(length, batch_size)
+
+
+def test_the_order_depends_on_seed_and_epoch_and_nothing_else() -> None:
+    orders = {str(epoch_batches(50, 8, seed, epoch)) for seed, epoch in product(range(3), range(3))}
+    assert len(orders) == 9
+    assert epoch_batches(50, 8, 1, 2) == epoch_batches(50, 8, 1, 2)
+
+
+@pytest.mark.parametrize(("length", "processes"), list(product(range(12), range(1, 6))))
+def test_shares_are_the_batch_and_differ_in_size_by_at_most_one(length: int, processes: int) -> None:
+    parts = [share(range(length), processes, process) for process in range(processes)]
+    assert [index for part in parts for index in part] == list(range(length))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_every_process_takes_the_same_steps_and_together_they_make_the_batches(processes: int) -> None:
+    keys = [list(training_keys(13, 4, 0, [0, 1], 0, processes, process)) for process in range(processes)]
+    whole = list(training_keys(13, 4, 0, [0, 1], 0, 1, 0))
+    for step, (epoch, batch, size) in enumerate(whole):
+        parts = [keys[process][step] for process in range(processes)]
+        assert [index for _, part, _ in parts for index in part] == batch
+        assert {(e, s) for e, _, s in parts} == {(epoch, size)}
+
+
+def test_skipped_steps_are_those_of_the_first_epoch() -> None:
+    whole = list(training_keys(13, 4, 0, [2, 3], 0, 1, 0))
+    assert list(training_keys(13, 4, 0, [2, 3], 3, 1, 0)) == whole[3:]
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_an_evaluation_reads_every_row_once_in_whole_batches(processes: int) -> None:
+    parts = [evaluation_keys(14, 4, processes, process) for process in range(processes)]
+    batches = [list(batch) for part in parts for batch in part]
+    assert sorted(batches) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13]]
