@@ -45,7 +45,9 @@ class _PhaseRun:
         self.frozen = model.freeze(self.phase.frozen)
         self.optimizer = make_optimizer(model, self.phase, train)
         self.average = Ema(model, train.ema) if train.ema else None
-        self.scaler = torch.GradScaler(job.accelerator.device.type, enabled=job.precision == "fp16")
+        self.scaler = torch.GradScaler(  # its default is for means; a loss here is a sum
+            job.accelerator.device.type, init_scale=2.0**16 / train.batch_size, enabled=job.precision == "fp16"
+        )
         if resume_from:
             saving.restore(job, resume_from, self.optimizer, self.average, self.scaler)
         if len(state.frozen_hashes) <= number:
