@@ -38,7 +38,9 @@ class Document:
     def where(self, key: Key) -> str:
         """Name the file, the line and the key, for an error message."""
         dotted = ".".join(str(part) for part in key)
-        if any(key[: len(override)] == override for override in self.overridden):
+        above = any(key[: len(override)] == override for override in self.overridden)
+        inside = key not in self.lines and any(override[: len(key)] == key for override in self.overridden)
+        if above or inside:
             return f"override {dotted}"
         known = key
         while known and known not in self.lines:
@@ -124,9 +126,8 @@ def _read(text: str, source: str, lines: dict[Key, int], texts: dict[Key, str]) 
         return None if node is None else _Builder(source, lines, texts).build(node, ())
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        said = (
-            str(error.problem) if isinstance(error, _Refused) else f"not valid YAML: {error.problem or error.context}"
-        )
+        said = ", ".join(str(part) for part in (error.context, error.problem) if part)
+        said = said if isinstance(error, _Refused) else f"not valid YAML: {said}"
         hint = "; indent with spaces, not tabs" if "'\\t'" in said else ""
         raise RecipeError(f"{source}{line}: {said}{hint}") from None
     except yaml.reader.ReaderError as error:
@@ -198,6 +199,8 @@ class _Dumper(yaml.SafeDumper):
     def represent_number(self, number: float) -> yaml.Node:
         """Write a float as Python does: the shortest text that reads back equal."""
         text = repr(number).replace("inf", ".inf").replace("nan", ".nan")
+        if "e" in text and "." not in text:
+            text = text.replace("e", ".0e")  # else PyYAML, which does not take 1e-07 for a number, would add a tag
         return self.represent_scalar("tag:yaml.org,2002:float", text)
 
 

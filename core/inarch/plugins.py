@@ -171,24 +171,25 @@ class Plugins:
         new: list[Entry] = []
         for kind in KINDS:
             implementation = getattr(module, f"register_{kind}", None)
-            if implementation is None or not hasattr(implementation, "inarch_impl"):
-                continue
-
-            def register(name: str, build: Callable[..., Any], *, kind: str = kind, **facts: Any) -> None:
-                for fact in facts:
-                    if fact not in _FACTS[kind]:
-                        raise PluginError(f"register({name!r}): {unknown('fact', fact, _FACTS[kind])}")
-                taken = self.components[kind].get(name) or next(
-                    (e for e in new if (e.kind, e.name) == (kind, name)), None
-                )
-                if taken:
-                    owners = f"{_label(self.known[taken.plugin])} and {_label(plugin)}"
-                    raise PluginError(f"the {_COMMAND_NAMES[kind]} '{name}' is registered twice: by {owners}")
-                schema.parameters(build)  # every option is annotated, or this raises
-                new.append(Entry(name, kind, build, plugin.name, {**_FACTS[kind], **facts}))
-
-            implementation(register)
+            if implementation is not None and hasattr(implementation, "inarch_impl"):
+                implementation(self._register(kind, plugin, new))
         return new
+
+    def _register(self, kind: str, plugin: Plugin, new: list[Entry]) -> hookspecs.Register:
+        """Return the function that a plugin calls to register a component of a kind; it fills `new`."""
+
+        def register(name: str, build: Callable[..., Any], **facts: Any) -> None:
+            for fact in facts:
+                if fact not in _FACTS[kind]:
+                    raise PluginError(f"register({name!r}): {unknown('fact', fact, _FACTS[kind])}")
+            taken = next((e for e in [*self.components[kind].values(), *new] if (e.kind, e.name) == (kind, name)), None)
+            if taken:
+                owners = f"{_label(self.known[taken.plugin])} and {_label(plugin)}"
+                raise PluginError(f"the {_COMMAND_NAMES[kind]} '{name}' is registered twice: by {owners}")
+            schema.parameters(build)  # every option is annotated, or this raises
+            new.append(Entry(name, kind, build, plugin.name, {**_FACTS[kind], **facts}))
+
+        return register
 
 
 @cache

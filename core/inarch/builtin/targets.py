@@ -9,7 +9,8 @@ from inarch.data.classes import split_labels
 from inarch.errors import DataError, listing, unknown
 from inarch.interfaces.dataset import Dataset, Rows, Stream, Targets
 
-MOST_CLASSES = 50  # more distinct numbers than this, in more than a fifth of the rows, are no classes
+MOST_FRACTIONS = 20  # more distinct fractions than this, in more than a fifth of the rows, are no classes
+MOST_WHOLE = 50  # more distinct whole numbers than this, in more than half of the rows, are no classes
 
 
 def read_classes(dataset: Dataset) -> Targets:
@@ -19,7 +20,7 @@ def read_classes(dataset: Dataset) -> Targets:
     values = _values(dataset, columns["train"])
     index = {value: number for number, members in enumerate(values.values()) for value in members}
     counts = {split: _count(dataset, split, column, index, len(values)) for split, column in columns.items()}
-    _refuse_poor_classes(list(values), counts["train"], isinstance(dataset.splits["train"], Stream))
+    _refuse_poor_classes(dataset, list(values), counts["train"])
     return Targets("classes", tuple(values), counts, {"values": index})
 
 
@@ -42,7 +43,7 @@ def read_labels(dataset: Dataset) -> Targets:
         counts[split] = [found[number] for number in range(len(known))]
     if not known:
         raise DataError(f"{dataset.origin}: no example of train has any label in '{dataset.target}'")
-    _refuse_poor_classes(list(known), counts["train"], isinstance(dataset.splits["train"], Stream), least=1)
+    _refuse_poor_classes(dataset, list(known), counts["train"], least=1)
     return Targets("labels", tuple(known), counts, {"values": index, "examples": len(columns["train"])})
 
 
@@ -89,9 +90,10 @@ def _refuse_other_targets(dataset: Dataset, values: Sequence[Any]) -> None:
         where, hint = _where(dataset, "train", 0), "for several labels use the head 'multilabel'"
         raise DataError(f"{where}: the target '{dataset.target}' is a list; {hint}")
     distinct = {str(value) for value in values if not _missing(value)}
-    if dataset.classes or len(distinct) <= max(MOST_CLASSES, len(values) / 5):
+    if dataset.classes or not all(_is_number(value) for value in distinct):
         return
-    if all(_is_number(value) for value in distinct):
+    whole = all(float(value).is_integer() for value in distinct)
+    if len(distinct) > (max(MOST_WHOLE, len(values) / 2) if whole else max(MOST_FRACTIONS, len(values) / 5)):
         raise DataError(
             f"{dataset.origin}: '{dataset.target}' has {len(distinct)} distinct numbers in {len(values)} examples; "
             "for numbers use the head 'regressor'"
@@ -125,14 +127,13 @@ def _count(dataset: Dataset, split: str, column: Sequence[Any], index: Mapping[s
     return counts
 
 
-def _refuse_poor_classes(names: Sequence[str], counts: Sequence[int], streamed: bool, least: int = 2) -> None:
+def _refuse_poor_classes(dataset: Dataset, names: Sequence[str], counts: Sequence[int], least: int = 2) -> None:
     if len(names) < least:
-        raise DataError(
-            f"only one class in train: {listing(names)}. A classifier needs at least two; is the target right?"
-        )
+        hint = "A classifier needs at least two; is the target right?"
+        raise DataError(f"{dataset.origin}: only one class in train: {listing(names)}. {hint}")
     empty = [name for name, count in zip(names, counts, strict=True) if not count]
-    if empty and not streamed:
-        raise DataError(f"no example in train for the class {listing(empty)}")
+    if empty and not isinstance(dataset.splits["train"], Stream):
+        raise DataError(f"{dataset.origin}: no example in train for the class {listing(empty)}")
 
 
 def _numbers(dataset: Dataset, split: str) -> list[float]:

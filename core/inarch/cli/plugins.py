@@ -11,8 +11,11 @@ import click
 @click.option("--verbose", is_flag=True, help="Print the whole traceback of a broken plugin.")
 def command(as_json: bool, verbose: bool) -> None:
     """List the plugins: where each comes from, what it registers, and why a broken one cannot be used."""
+    from inarch.cli.extra import commands
+    from inarch.cli.main import VERBS
     from inarch.plugins import loaded
 
+    commands(VERBS)  # notes what is wrong with a plugin's commands
     known = list(loaded().known.values())
     if as_json:
         click.echo(json.dumps([asdict(plugin) for plugin in known], indent=1))

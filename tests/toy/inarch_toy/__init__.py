@@ -1,6 +1,11 @@
 """A third party's plugin in miniature: vectors written as text. Found by its entry point, like anybody's."""
 
-from inarch import Backbone, Register, hookimpl
+from typing import TYPE_CHECKING
+
+from inarch import Register, hookimpl
+
+if TYPE_CHECKING:
+    from inarch import Backbone  # brings torch
 
 
 def vectors(
@@ -14,7 +19,7 @@ def vectors(
     noise: float = 0.0,
     mixup: bool = False,
     memory: int = 0,
-) -> Backbone:
+) -> "Backbone":
     """Read `size` numbers written as text, through `depth` linear layers.
 
     noise: deviation of the noise added in training. memory: examples beyond which a batch is out of memory; 0 is none.
