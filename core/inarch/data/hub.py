@@ -1,6 +1,8 @@
 """Anything that `datasets.load_dataset` opens: the hub, a local script-free data set, or files; streamed if wanted."""
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
+from random import Random
 from typing import Any
 
 from inarch.data.classes import Classes, normalise
@@ -89,10 +91,24 @@ def _rows(loaded: Any, columns: list[str], examples: int | None, path: str) -> R
         raise RecipeError(f"dataset: the stream '{path}' does not know its length; give 'examples: ...'")
 
     def read(seed: int | None, start: int) -> Iterator[dict[str, Any]]:
-        ordered = loaded if seed is None else loaded.shuffle(seed=seed, buffer_size=SHUFFLE_BUFFER)
-        return iter(ordered.skip(start).take(length - start))
+        rows = iter(loaded.take(length))
+        return islice(rows if seed is None else _shuffled(rows, seed), start, None)
 
     return Stream(length, read, columns)
+
+
+def _shuffled(rows: Iterator[dict[str, Any]], seed: int) -> Iterator[dict[str, Any]]:
+    """Yield a random row of a full buffer for each row that comes.
+
+    The library's own shuffle draws other numbers in a loader process than in the main one.
+    """
+    random, buffer = Random(seed), list(islice(rows, SHUFFLE_BUFFER))
+    for row in rows:
+        place = random.randrange(len(buffer))
+        yield buffer[place]
+        buffer[place] = row
+    random.shuffle(buffer)
+    yield from buffer
 
 
 def _class_names(features: Any, target: str) -> Mapping[str, list[str]] | None:

@@ -1,0 +1,74 @@
+"""Intervals by the bootstrap."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binom
+from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
+from torchmetrics.regression import MeanAbsoluteError
+
+from inarch.intervals import Estimate, estimate
+
+
+def accuracy_of(right: np.ndarray, groups: list[int] | None = None, seed: int = 0) -> Estimate:
+    """The accuracy of a classifier that is right where `right` is 1."""
+    scores = torch.nn.functional.one_hot(torch.tensor(right).long(), 2).float()
+    ones = torch.ones(len(right), dtype=torch.long)
+    return estimate({"a": MulticlassAccuracy(2, average="micro")}, scores, ones, groups, seed)["a"]
+
+
+def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    trials = 50  # evenly spread over the distribution of right answers out of 80, each right with 0.8
+    rights = binom.ppf((np.arange(trials) + 0.5) / trials, 80, 0.8)
+    found = [accuracy_of(np.arange(80) < right) for right in rights]
+    assert 0.88 <= np.mean([each.low <= 0.8 <= each.high for each in found]) <= 0.98
+
+
+def test_an_interval_is_as_wide_as_that_of_a_binomial() -> None:
+    found = accuracy_of(np.arange(400) < 300)
+    expected = 2 * 1.96 * np.sqrt(0.75 * 0.25 / 400)
+    assert found.value == pytest.approx(0.75)
+    assert found.high - found.low == pytest.approx(expected, rel=0.15)
+
+
+def test_groups_are_resampled_whole_so_that_dependent_examples_widen_the_interval() -> None:
+    right = np.repeat(np.arange(20) < 15, 20)  # twenty speakers, each all right or all wrong
+    alone, grouped = accuracy_of(right), accuracy_of(right, list(np.repeat(np.arange(20), 20)))
+    assert grouped.value == alone.value
+    assert (grouped.high - grouped.low) / (alone.high - alone.low) == pytest.approx(np.sqrt(20), rel=0.25)
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    scores = torch.linspace(0, 1, 50)
+    found = [estimate({"mae": MeanAbsoluteError()}, scores, 1 - scores, None, seed) for seed in (1, 1, 2)]
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.filterwarnings("ignore:.*No (negative|positive) samples:UserWarning")  # that is the case tested
+def test_a_resample_on_which_a_metric_is_not_defined_does_not_break_the_interval() -> None:
+    scores = torch.tensor([[0.9, 0.1]] * 9 + [[0.2, 0.8]])
+    targets = torch.tensor([0] * 9 + [1])
+    found = estimate({"auroc": MulticlassAUROC(2)}, scores, targets, None)["auroc"]
+    assert found.value == pytest.approx(1.0)
+    assert found.low is None or 0 <= found.low <= found.high <= 1
+
+
+def test_one_example_gives_a_value() -> None:
+    found = estimate({"mae": MeanAbsoluteError()}, torch.tensor([1.0]), torch.tensor([3.0]), None)["mae"]
+    assert (found.value, found.low, found.high) == (2.0, 2.0, 2.0)
+
+
+def test_an_estimate_reads_with_its_interval_and_without() -> None:
+    assert str(Estimate(0.5)) == "0.5000"
+    assert str(Estimate(0.5, 0.25, 0.75)) == "0.5000 [0.2500, 0.7500]"
+
+
+def test_ten_thousand_examples_take_seconds() -> None:
+    random = torch.Generator().manual_seed(0)
+    scores = torch.rand(10_000, 5, generator=random).softmax(-1)
+    targets = torch.randint(5, (10_000,), generator=random)
+    started = time.process_time()
+    estimate({"auroc": MulticlassAUROC(5), "accuracy": MulticlassAccuracy(5)}, scores, targets, None)
+    assert time.process_time() - started < 60
