@@ -25,7 +25,7 @@ def hub(
     revision: str | None = None,
     data_files: dict[str, str] | str | None = None,
     streaming: bool = False,
-    examples: int | None = None,
+    examples: int | dict[str, int] | None = None,
 ) -> Dataset:
     """Open a data set with the library `datasets`; needs a network, unless `path` is local or in its cache.
 
@@ -35,7 +35,7 @@ def hub(
     splits: which of its splits to use: {train: train, test: test}; default: those called train, valid(ation), test.
     revision: a branch, tag or commit.
     streaming: read it as it comes, without a copy on disk; the order is then a shuffle in a buffer of 1,000 rows.
-    examples: rows of train in a stream that does not know its own length.
+    examples: rows of train in a stream that does not know its own length; or of each split, {train: 900, test: 100}.
     """
     loaded = _load(path, config, data_files, revision, streaming)
     chosen = _choose(splits, list(loaded), path)
@@ -44,7 +44,10 @@ def hub(
         present: Any = loaded[chosen["train"]].column_names or next(iter(loaded[chosen["train"]]), {})
         if name not in present:
             raise DataError(f"{path}: {unknown('column', name, present)}")
-    rows = {split: _rows(loaded[name], columns, examples, path) for split, name in chosen.items()}
+    lengths = examples if isinstance(examples, dict) else {"train": examples}
+    rows = {
+        split: _rows(loaded[name], columns, lengths.get(split), f"{path} ({split})") for split, name in chosen.items()
+    }
     names = normalise(classes) or _class_names(loaded[chosen["train"]].features, target)
     return Dataset(rows, input if isinstance(input, str) else tuple(input), target, group, names, path)
 
@@ -88,7 +91,7 @@ def _rows(loaded: Any, columns: list[str], examples: int | None, path: str) -> R
     known = loaded.info.splits[str(loaded.split)].num_examples if loaded.info.splits else None
     length = examples or known
     if not length:
-        raise RecipeError(f"dataset: the stream '{path}' does not know its length; give 'examples: ...'")
+        raise RecipeError(f"dataset: the stream {path} does not know its length; give 'examples: {{train: ..., ...}}'")
 
     def read(seed: int | None, start: int) -> Iterator[dict[str, Any]]:
         rows = iter(loaded.take(length))
