@@ -1,5 +1,6 @@
 """The report of a run: one HTML page that needs nothing else."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,17 +37,16 @@ def render(
 def curves(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return one chart per measured quantity: its name, range, and the points of train and valid as SVG coordinates."""
     names = dict.fromkeys(name for line in history for split in ("train", "valid") for name in line.get(split, {}))
+    last = max((line["epoch"] for line in history), default=1)
     charts = []
     for name in names:
-        series = {
-            s: [(line["epoch"], line[s][name]) for line in history if name in line.get(s, {})]
-            for s in ("train", "valid")
-        }
+        series = {split: _points(history, split, name) for split in ("train", "valid")}
         values = [value for points in series.values() for _, value in points]
+        if not values:
+            continue
         low, high = min(values), max(values)
-        last = max(line["epoch"] for line in history)
         lines = {
-            split: " ".join(_point(x / last, (y - low) / ((high - low) or 1)) for x, y in points)
+            split: " ".join(_place(x / last, (y - low) / ((high - low) or 1)) for x, y in points)
             for split, points in series.items()
             if points
         }
@@ -65,5 +65,11 @@ def confusion(targets: Targets, scores: Any, truth: Any) -> list[list[int]] | No
     return counts
 
 
-def _point(x: float, y: float) -> str:
+def _points(history: Sequence[Mapping[str, Any]], split: str, name: str) -> list[tuple[float, float]]:
+    """Return (epoch, value) where a quantity was measured; a value that is not a number has no place in a chart."""
+    measured = [(line["epoch"], line[split][name]) for line in history if name in line.get(split, {})]
+    return [(epoch, value) for epoch, value in measured if math.isfinite(value)]
+
+
+def _place(x: float, y: float) -> str:
     return f"{8 + x * (WIDTH - 16):.1f},{HEIGHT - 8 - y * (HEIGHT - 16):.1f}"

@@ -1,0 +1,90 @@
+"""`inarch predict` and `inarch evaluate` on a finished run."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from conftest import RECIPE, write_vectors
+
+import inarch
+from inarch.cli import evaluate, predict
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    folder = tmp_path_factory.mktemp("predict")
+    (folder / "toy.yaml").write_text(RECIPE.format(path=write_vectors(folder / "vectors.csv")))
+    inarch.train(folder / "toy.yaml", out=folder / "run")
+    return folder / "run"
+
+
+@pytest.fixture
+def predicted(run: Path) -> Callable[..., Result]:
+    return lambda *arguments: CliRunner().invoke(predict.command, [str(run / "model"), *map(str, arguments)])
+
+
+def test_the_rows_of_a_table_are_predicted_in_order_as_json_lines(run: Path, predicted: Callable[..., Result]) -> None:
+    ended = predicted(run.parent / "vectors.csv", "--json")
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    inputs = [row.split(",")[0] for row in (run.parent / "vectors.csv").read_text().splitlines()[1:]]
+    assert ended.exit_code == 0
+    assert [line["input"] for line in lines] == inputs
+    assert lines[0]["class"] in ("cold", "warm") and sum(lines[0]["scores"].values()) == pytest.approx(1)
+
+
+def test_an_input_that_cannot_be_read_is_reported_the_others_are_predicted_and_the_exit_code_is_2(
+    tmp_path: Path, predicted: Callable[..., Result]
+) -> None:
+    (tmp_path / "mixed.csv").write_text("vector\n1 2 3 4\nhello\n1 2\n4 3 2 1\n")
+    ended = predicted(tmp_path / "mixed.csv")
+    told = ended.stdout.splitlines()
+    assert ended.exit_code == 2
+    assert "cannot be read" not in told[0] and "cannot be read" not in told[3]
+    assert told[1].startswith("hello: cannot be read") and told[2] == "1 2: cannot be read: expected 4 numbers, found 2"
+    assert "Error: 2 inputs could not be read" in ended.stderr
+
+
+def test_the_files_of_a_folder_are_predicted_in_the_order_of_their_names(
+    tmp_path: Path, predicted: Callable[..., Result]
+) -> None:
+    for name in ("b.txt", "a.txt", ".hidden", "sub/c.txt"):
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / name).write_text("")
+    ended = predicted(tmp_path / "folder", "--json")
+    assert [Path(json.loads(line)["input"]).name for line in ended.stdout.splitlines()] == ["a.txt", "b.txt", "c.txt"]
+
+
+def test_a_column_of_another_name_is_chosen_and_a_missing_one_is_an_error(
+    tmp_path: Path, predicted: Callable[..., Result]
+) -> None:
+    (tmp_path / "other.csv").write_text("numbers\n1 2 3 4\n")
+    assert predicted(tmp_path / "other.csv", "--column", "numbers").exit_code == 0
+    ended = predicted(tmp_path / "other.csv")
+    assert isinstance(ended.exception, inarch.DataError)
+    assert "unknown column 'vector'" in str(ended.exception) and "--column" in str(ended.exception)
+
+
+def test_a_missing_file_is_an_error_before_anything_is_predicted(predicted: Callable[..., Result]) -> None:
+    ended = predicted("missing.png")
+    assert isinstance(ended.exception, inarch.DataError) and ended.stdout == ""
+
+
+def test_evaluating_the_bundle_gives_the_figures_and_predictions_of_the_training(run: Path) -> None:
+    results = json.loads((run / "results.json").read_text())
+    before = (run / "predictions" / "test.jsonl").read_bytes()
+    ended = CliRunner().invoke(evaluate.command, [str(run), "--json"])
+    found = json.loads(ended.stdout)
+    assert found["accuracy"] == results["metrics"]["accuracy"]
+    assert found["loss"]["value"] == results["loss"]
+    assert (run / "predictions" / "test.jsonl").read_bytes() == before
+
+
+def test_another_split_is_evaluated_and_an_unknown_one_is_an_error(run: Path) -> None:
+    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    ended = CliRunner().invoke(evaluate.command, [str(run), "--split", "valid", "--json"])
+    assert json.loads(ended.stdout)["loss"]["value"] == pytest.approx(last["valid"]["loss"])
+    ended = CliRunner().invoke(evaluate.command, [str(run), "--split", "tset"])
+    assert isinstance(ended.exception, inarch.RunError) and "Did you mean 'test'?" in str(ended.exception)
