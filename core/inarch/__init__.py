@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from inarch.interfaces.strategy import Phase as Phase
     from inarch.interfaces.strategy import Strategy as Strategy
     from inarch.schema import Range as Range
+    from inarch.training.progress import Progress as Progress
     from inarch.weights import load_strictly as load_strictly
     from inarch.weights import read_state as read_state
     from inarch.workflows.train import train as train
@@ -39,6 +40,7 @@ _HOME = {
     "InarchError": "inarch.errors",
     "Phase": "inarch.interfaces.strategy",
     "PluginError": "inarch.errors",
+    "Progress": "inarch.training.progress",
     "Range": "inarch.schema",
     "RecipeError": "inarch.errors",
     "Register": "inarch.hookspecs",
