@@ -1,5 +1,6 @@
 """Builders of the core's metrics, all torchmetrics'. Scores are what `Head.scores` returns; see there for shapes."""
 
+import warnings
 from typing import TYPE_CHECKING, Annotated
 
 from inarch.interfaces.dataset import Targets
@@ -99,4 +100,6 @@ def spearman(targets: Targets) -> "Metric":
     """Spearman's rank correlation of predicted and true values."""
     from torchmetrics.regression import SpearmanCorrCoef
 
-    return SpearmanCorrCoef()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of keeping all predictions in memory: evaluation does so for every metric
+        return SpearmanCorrCoef()

@@ -25,15 +25,18 @@ def choose(wanted: Path | None, name: str, resume: bool) -> Path:
 def refuse_taken(directory: Path, wanted: Recipe, resume: bool, backbone: bool = True) -> bool:
     """Return whether the directory holds this run, to be resumed; raise if it holds anything else.
 
-    backbone: compare the backbone's options too. Before it is built, not all of them are known.
+    backbone: the backbone's options are all known; before it is built, they are as the recipe gives them.
     """
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return False
     if not (directory / RECIPE).is_file():
         raise RunError(f"{directory} is not empty and holds no run; choose another --out")
     stored, new = recipe_of(directory).plain(), wanted.plain()
-    if not backbone:
+    if not backbone and resume:
         del stored["backbone"], new["backbone"]
+    elif not backbone:
+        given = {"name": wanted.backbone.name, **wanted.backbone.options}
+        new["backbone"], stored["backbone"] = given, {key: stored["backbone"].get(key) for key in given}
     difference = _difference(stored, new)
     if difference:
         hint = "resume with the same recipe, or choose another --out" if resume else "choose another --out"

@@ -107,8 +107,7 @@ COMMENTS = {
 
 def _commented(told: list[str], path: Path, parts: dict[str, Any]) -> str:
     lines = [f"# Train with: inarch train {path}", *(f"# {' '.join(line.split())}" for line in told), ""]
-    for key, value in parts.items():
-        if key in COMMENTS:
-            lines.append(f"# {COMMENTS[key]}")
-        lines.append(document.dump({key: value}).rstrip())
+    for line in document.dump(parts).splitlines():
+        comment = COMMENTS.get(line.split(":", 1)[0])
+        lines += [f"# {comment}", line] if comment else [line]
     return "\n".join(lines) + "\n"

@@ -1,0 +1,91 @@
+"""Splits that are made: stratified, seeded, never through a group."""
+
+from collections import Counter
+
+import pytest
+
+from inarch.data import splits
+from inarch.errors import DataError
+from inarch.interfaces.dataset import Dataset, Rows
+from inarch.recipe import Splits
+
+
+def make(targets: list[object], groups: list[str] | None = None, **given: Rows) -> Dataset:
+    columns = {"row": list(range(len(targets))), "target": targets, **({"group": groups} if groups else {})}
+    return Dataset({"train": Rows(columns), **given}, "row", "target", "group" if groups else None, origin="here")
+
+
+def rows(dataset: Dataset) -> dict[str, list[int]]:
+    return {name: split.column("row") for name, split in dataset.splits.items()}
+
+
+def test_every_row_is_in_one_split_and_the_shares_are_those_asked_for() -> None:
+    made = rows(splits.complete(make(["a", "b"] * 100), Splits(valid=0.2, test=0.1)))
+    assert sorted(row for found in made.values() for row in found) == list(range(200))
+    assert {name: len(found) for name, found in made.items()} == {"train": 140, "valid": 40, "test": 20}
+
+
+def test_classes_keep_their_shares() -> None:
+    made = splits.complete(make(["a"] * 160 + ["b"] * 40), Splits(valid=0.25, test=0.25))
+    for split in made.splits.values():
+        counts = Counter(split.column("target"))
+        assert counts["a"] == 4 * counts["b"]
+
+
+def test_the_seed_decides_and_the_same_seed_repeats() -> None:
+    dataset = make(["a", "b"] * 50)
+    assert rows(splits.complete(dataset, Splits(seed=1))) == rows(splits.complete(dataset, Splits(seed=1)))
+    assert rows(splits.complete(dataset, Splits(seed=1))) != rows(splits.complete(dataset, Splits(seed=2)))
+
+
+def test_no_group_is_cut_through() -> None:
+    groups = [f"g{index // 5}" for index in range(100)]
+    made = splits.complete(make(["a", "b"] * 50, groups), Splits())
+    seen = [set(split.column("group")) for split in made.splits.values()]
+    assert len(seen) == 3
+    assert len(set.union(*seen)) == sum(map(len, seen)) == 20
+
+
+def test_a_large_group_is_not_set_aside_where_a_small_one_is_there() -> None:
+    made = splits.complete(make(["a", "b"] * 50, ["big"] * 94 + ["x"] * 3 + ["y"] * 3), Splits(valid=0.01, test=0.01))
+    assert "big" in made.splits["train"].column("group")
+
+
+def test_a_group_in_two_given_splits_is_an_error() -> None:
+    other = Rows({"row": [0], "target": ["a"], "group": ["g0"]})
+    with pytest.raises(DataError, match="the group 'g0' is in train and in test"):
+        splits.complete(make(["a", "b"], ["g0", "g1"], test=other), Splits())
+
+
+def test_given_splits_are_kept_and_only_the_missing_one_is_cut() -> None:
+    given = Rows({"row": [900], "target": ["a"]})
+    made = rows(splits.complete(make(["a", "b"] * 20, test=given), Splits(valid=0.25)))
+    assert made["test"] == [900]
+    assert (len(made["train"]), len(made["valid"])) == (30, 10)
+
+
+def test_a_share_of_zero_makes_no_split() -> None:
+    assert list(splits.complete(make(["a", "b"] * 5), Splits(valid=0, test=0)).splits) == ["train"]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+def test_train_keeps_an_example_of_each_tiny_class(share: float) -> None:
+    targets = ["a"] * 20 + ["b"] * 3 + ["c"] * 2 + ["d"]
+    made = splits.complete(make(targets), Splits(valid=0, test=share))
+    assert set(made.splits["train"].column("target")) == {"a", "b", "c", "d"}
+
+
+def test_train_keeps_an_example_of_each_rare_label() -> None:
+    targets = ["x;y"] * 30 + ["x;rare"] * 2 + ["y;odd"] * 2
+    made = splits.complete(make(targets), Splits(valid=0.3, test=0.3))
+    assert {"x;rare", "y;odd"} <= set(made.splits["train"].column("target"))
+
+
+def test_numbers_are_not_stratified_by() -> None:
+    made = rows(splits.complete(make([index / 7 for index in range(100)]), Splits(valid=0.2, test=0.2)))
+    assert [len(found) for found in made.values()] == [60, 20, 20]
+
+
+def test_too_few_rows_are_an_error_that_says_what_to_do() -> None:
+    with pytest.raises(DataError, match=r"2 examples are too few.*splits: \{test: 0\}"):
+        splits.complete(make(["a", "b"]), Splits())
