@@ -1,7 +1,9 @@
 """The weight gradient of small 5 x 5 depthwise convolutions on a CPU, as one grouped convolution.
 
 oneDNN computes it slowly where the maps are small: on maps up to 14 x 14 the form below took 0.16 to 0.55 of the time.
-Equal up to the order of summation: gradients of a whole network within 1e-5 relative in fp32. Shapes: B batch, C channels, H W height and width.
+Equal up to the order of summation: gradients of a whole network within 1e-5 relative in fp32.
+
+Shapes: B batch, C channels, H W height and width.
 """
 
 from typing import Any

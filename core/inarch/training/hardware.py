@@ -39,7 +39,8 @@ def prepare_model(model: nn.Module, device: torch.device, precision: str) -> lis
     """Put convolutions into the memory format and the precision in which they are fast.
 
     Channels-last: losses within 1e-4 relative of the default format. Depthwise convolutions in fp32 under bf16 on a
-    CPU: more exact than bf16, and faster, for they have no fast bf16 kernel there. Gradients by groups: see `depthwise`.
+    CPU: more exact than bf16, and faster, for they have no fast bf16 kernel there.
+    Gradients of depthwise convolutions by groups: see `depthwise`.
     """
     levers = []
     convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
