@@ -20,7 +20,7 @@ def accuracy_of(right: np.ndarray, groups: list[int] | None = None, seed: int = 
 
 
 def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    trials = 50  # evenly spread over the distribution of right answers out of 80, each right with 0.8
+    trials = 25  # evenly spread over the distribution of right answers out of 80, each right with 0.8
     rights = binom.ppf((np.arange(trials) + 0.5) / trials, 80, 0.8)
     found = [accuracy_of(np.arange(80) < right) for right in rights]
     assert 0.88 <= np.mean([each.low <= 0.8 <= each.high for each in found]) <= 0.98

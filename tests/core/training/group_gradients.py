@@ -14,7 +14,7 @@ from inarch.interfaces.dataset import Targets
 from inarch.model import Model
 from inarch.training.step import accumulate, optimize
 
-SIZES, MICRO_BATCHES, WEIGHTS = (64, 37, 3, 1), (64, 16, 5, 1), ("none", "balanced")
+SIZES, MICRO_BATCHES, WEIGHTS = (64, 37, 1), (64, 16, 5), ("none", "balanced")
 
 
 def make_model(weights: str) -> Model:
