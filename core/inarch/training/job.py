@@ -37,10 +37,9 @@ class Job:
         """Optimizer steps in one pass over train."""
         return steps_per_epoch(len(self.train.rows), self.recipe.train.batch_size)
 
-    @property
-    def workers(self) -> int:
-        """Processes that load data."""
-        return worker_count(self.recipe.train.workers, self.accelerator.device.type != "cpu")
+    def workers(self, training: bool) -> int:
+        """Return how many processes load data, for training or for an evaluation."""
+        return worker_count(self.recipe.train.workers, self.accelerator.device.type != "cpu", training)
 
     @property
     def first_micro_batch(self) -> int:

@@ -84,9 +84,9 @@ class _PhaseRun:
         pin = job.accelerator.device.type == "cuda"
         if isinstance(job.train.rows, Stream):
             steps = StreamSteps(job.train, numbered, size, state.cursor, lambda step: share(step, processes, process))
-            return load(steps, None, min(job.workers, 1), pin)
+            return load(steps, None, min(job.workers(training=True), 1), pin)
         keys = training_keys(len(job.train.rows), size, seed, numbered, state.cursor, processes, process)
-        return load(job.train, list(keys), job.workers, pin)
+        return load(job.train, list(keys), job.workers(training=True), pin)
 
     def _step(self, item: Item) -> None:
         job, state = self.job, self.state

@@ -16,7 +16,7 @@ def validate(job: Job, model: Model, state: RunState) -> dict[str, float]:
     """Return the loss and every metric on valid; rows that cannot be read are noted in the state."""
     assert job.valid is not None
     job.progress.evaluating("valid")
-    seen = evaluate(model, job.valid, evaluation_batch_size(job.recipe), job.accelerator, job.workers)
+    seen = evaluate(model, job.valid, evaluation_batch_size(job.recipe), job.accelerator, job.workers(training=False))
     state.note_skipped(seen.skipped)
     scores = model.head.scores(seen.outputs.to(job.accelerator.device)).cpu()
     values = {"loss": seen.loss}

@@ -48,7 +48,9 @@ def finish(job: Job, checked: Checked, state: RunState, started: float) -> Resul
     split = next(name for name in ("test", "valid", "train") if name in checked.dataset.splits)
     examples = make_examples(checked, split, job.model)
     job.progress.evaluating(split)
-    seen = evaluate(job.model, examples, evaluation_batch_size(job.recipe), job.accelerator, job.workers)
+    seen = evaluate(
+        job.model, examples, evaluation_batch_size(job.recipe), job.accelerator, job.workers(training=False)
+    )
     result = Result(job.directory, split, {}, best_step, 0.0, time.monotonic() - started)
     if job.accelerator.is_main_process:
         estimates = measure(job.model, seen, examples, job.metrics)

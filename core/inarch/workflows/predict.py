@@ -34,10 +34,14 @@ def _expand(inputs: Sequence[str], column: str | list[str]) -> Iterator[Any]:
             yield str(path)
 
 
-def _files(folder: Path) -> Iterator[str]:
-    for base, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (str(Path(base) / name) for name in sorted(names) if not name.startswith("."))
+def _files(folder: str | Path) -> Iterator[str]:
+    """Yield the files below a folder as the file system lists them: sorting would hold a million names in memory."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir() and not entry.name.startswith("."):
+                yield from _files(entry.path)
+            elif not entry.name.startswith("."):
+                yield entry.path
 
 
 def _rows(path: Path, column: str | list[str]) -> Iterator[Any]:

@@ -95,5 +95,6 @@ def test_a_skipped_example_is_left_out_and_reported(examples: Examples) -> None:
 
 
 def test_a_number_of_workers_is_taken_as_it_is_written() -> None:
-    assert worker_count(3, on_accelerator=False) == 3
-    assert worker_count("auto", on_accelerator=True) >= 1
+    assert worker_count(3, on_accelerator=False, training=False) == 3
+    assert worker_count("auto", on_accelerator=True, training=False) >= 1
+    assert worker_count("auto", on_accelerator=False, training=False) == 0
