@@ -63,10 +63,14 @@ Inarch = Callable[..., "subprocess.CompletedProcess[str]"]
 def inarch(tmp_path: Path) -> Inarch:
     """Run the command line in a process of its own, in an empty folder: ``inarch("train", recipe)``."""
 
-    def run(*arguments: object, env: dict[str, str] | None = None, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
+    def run(
+        *arguments: object, env: dict[str, str] | None = None, timeout: float = 120
+    ) -> "subprocess.CompletedProcess[str]":
         paths = os.pathsep.join([str(TOY), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
         environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", **(env or {})}
         command = [sys.executable, "-m", "inarch", *map(str, arguments)]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout, check=False)
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
 
     return run

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import write_vectors
+
 from inarch.recipe import Train
 
 ROOT = Path(__file__).parent.parent

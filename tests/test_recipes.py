@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-import inarch
 import numpy as np
 import pytest
-from inarch import plugins, recipe
 from PIL import Image
+
+import inarch
+from inarch import plugins, recipe
 
 ROOT = Path(__file__).parent.parent / "recipes"
 RECIPES = sorted(ROOT.rglob("*.yaml"))

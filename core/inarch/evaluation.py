@@ -72,13 +72,24 @@ def build_metrics(entries: Sequence[tuple[Entry, Mapping[str, Any]]], targets: A
 
 
 def predictions(model: Model, evaluated: Evaluated, examples: Examples) -> Iterator[dict[str, Any]]:
-    """Yield one plain prediction per row, with where the row is and its raw target."""
+    """Yield one plain prediction per row, with where the row is, its input (if that is text), and its raw target."""
+    dataset = examples.dataset
     for start in range(0, len(evaluated.rows), 256):
         rows = evaluated.rows[start : start + 256]
         predicted = model.head.predict(evaluated.outputs[start : start + 256].to(next(model.parameters()).device))
         for row, prediction in zip(rows, predicted, strict=True):
-            target = None if isinstance(examples.rows, Stream) else examples.rows[row][examples.dataset.target]
-            yield {"row": row, "input": examples.rows.where(row), "target": target, **prediction}
+            known = {"row": row, "place": examples.rows.where(row)}
+            if not isinstance(examples.rows, Stream):
+                raw = examples.rows[row]
+                known |= {"input": _text(dataset.raw(raw)), "target": raw[dataset.target]}
+            yield {**known, **prediction}
+
+
+def _text(raw: Any) -> Any:
+    """Return a raw input that a line of text can hold: a file's name, a text, or several; else None."""
+    if isinstance(raw, tuple):
+        return [_text(part) for part in raw]
+    return raw if isinstance(raw, str | int | float) else None
 
 
 def write_predictions(path: Path, lines: Iterator[dict[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """How sure a metric is: 95 % intervals by the bootstrap."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -38,8 +39,8 @@ def estimate(
     draws = _draws(len(scores), groups, np.random.default_rng(seed))
     result = {}
     for name, metric in metrics.items():
-        value = _compute(metric, scores, targets)
-        resampled = [_compute(metric, scores[draw], targets[draw]) for draw in draws]
+        value = compute(metric, scores, targets)
+        resampled = [compute(metric, scores[draw], targets[draw]) for draw in draws]
         finite = [number for number in resampled if np.isfinite(number)]
         if len(finite) < max(2, len(draws) // 2):
             result[name] = Estimate(value)
@@ -49,11 +50,17 @@ def estimate(
     return result
 
 
-def _compute(metric: Any, scores: "Tensor", targets: "Tensor") -> float:
-    metric.reset()
-    metric.update(scores, targets)
-    value = float(metric.compute())
-    metric.reset()
+def compute(metric: Any, scores: "Tensor", targets: "Tensor") -> float:
+    """Return a metric's value on all examples at once.
+
+    torchmetrics warns where a class has no example, as small splits and resamples of them often have not.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=UserWarning, message="No (positive|negative) samples")
+        metric.reset()
+        metric.update(scores, targets)
+        value = float(metric.compute())
+        metric.reset()
     return value
 
 

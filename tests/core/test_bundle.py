@@ -38,7 +38,7 @@ def predicted(run: Path) -> tuple[list[str], list[dict[str, object]]]:
     """Raw inputs of the test split as the data gives them, and what evaluation in training answered."""
     lines = [json.loads(line) for line in (run / "predictions" / "test.jsonl").read_text().splitlines()]
     rows = (run.parent / "vectors.csv").read_text().splitlines()
-    numbers = [int("".join(filter(str.isdigit, line["input"].rsplit(",", 1)[-1]))) for line in lines]
+    numbers = [int("".join(filter(str.isdigit, line["place"].rsplit(",", 1)[-1]))) for line in lines]
     return [rows[number - 1].split(",")[0] for number in numbers], lines
 
 

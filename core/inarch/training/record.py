@@ -7,6 +7,7 @@ from typing import Any
 
 from inarch.checkpoint import write_atomically
 from inarch.evaluation import evaluate
+from inarch.intervals import compute
 from inarch.model import Model
 from inarch.training.job import Job, evaluation_batch_size
 from inarch.training.state import RunState
@@ -19,13 +20,7 @@ def validate(job: Job, model: Model, state: RunState) -> dict[str, float]:
     seen = evaluate(model, job.valid, evaluation_batch_size(job.recipe), job.accelerator, job.workers(training=False))
     state.note_skipped(seen.skipped)
     scores = model.head.scores(seen.outputs.to(job.accelerator.device)).cpu()
-    values = {"loss": seen.loss}
-    for name, metric in job.metrics.items():
-        metric.reset()
-        metric.update(scores, seen.targets)
-        values[name] = float(metric.compute())
-        metric.reset()
-    return values
+    return {"loss": seen.loss, **{name: compute(metric, scores, seen.targets) for name, metric in job.metrics.items()}}
 
 
 def judge(job: Job, state: RunState, values: Mapping[str, float]) -> bool:

@@ -1,8 +1,9 @@
 """The toy plugin's backbone, with everything that a real one has."""
 
 import torch
-from inarch import Backbone, Features, load_strictly, read_state
 from torch import Tensor, nn
+
+from inarch import Backbone, Features, load_strictly, read_state
 
 
 class Numbers:
@@ -35,8 +36,10 @@ class Vectors(Backbone):
     def __init__(self, weights, size, width, depth, dropout, norm, noise, mixup, memory) -> None:
         super().__init__()
         self.num_features, self.memory = width, memory
-        self.resolved = dict(weights=weights, size=size, width=width, depth=depth, dropout=dropout, norm=norm, noise=noise,
-                             mixup=mixup, memory=memory)  # fmt: skip
+        self.resolved = {
+            "weights": weights, "size": size, "width": width, "depth": depth, "dropout": dropout, "norm": norm,
+            "noise": noise, "mixup": mixup, "memory": memory,
+        }  # fmt: skip
         self.blocks = nn.ModuleList(
             nn.Sequential(
                 nn.Linear(size if index == 0 else width, width),
