@@ -33,7 +33,7 @@ def written_atomically(final: Path) -> Iterator[Path]:
         aside.rename(final)
         _sync(final.parent)
     except (OSError, SafetensorError) as error:
-        raise _not_written(final, error) from error
+        raise RunError(f"{_not_written(final, error)}; continue with --resume.") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -48,7 +48,7 @@ def write_atomically(path: Path, text: str) -> None:
         _sync(path.parent)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise _not_written(path, error) from error
+        raise RunError(f"{_not_written(path, error)}.") from error
 
 
 def problem(directory: Path) -> str | None:
@@ -99,11 +99,9 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _not_written(path: Path, error: Exception) -> RunError:
+def _not_written(path: Path, error: Exception) -> str:
     reason = getattr(error, "strerror", None) or error
-    return RunError(
-        f"{path}: could not be written: {reason}. What was there before is untouched; continue with --resume."
-    )
+    return f"{path}: could not be written: {reason}. What was there before is untouched"
 
 
 def _seal(directory: Path) -> None:

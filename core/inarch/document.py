@@ -110,7 +110,8 @@ class _Loader(yaml.SafeLoader):
         """Look at the next event before a node is made of it."""
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "anchor", None):
-            raise _Refused(None, None, "anchors and aliases (& and *) are not allowed; write it out", event.start_mark)
+            said = "anchors and aliases are not allowed; put quotes around text that starts with * or &"
+            raise _Refused(None, None, said, event.start_mark)
         if getattr(event, "tag", None):
             raise _Refused(None, None, f"the tag '{event.tag}' is not allowed in a recipe", event.start_mark)
         return super().compose_node(parent, index)
@@ -129,6 +130,8 @@ def _read(text: str, source: str, lines: dict[Key, int], texts: dict[Key, str]) 
         said = ", ".join(str(part) for part in (error.context, error.problem) if part)
         said = said if isinstance(error, _Refused) else f"not valid YAML: {said}"
         hint = "; indent with spaces, not tabs" if "'\\t'" in said else ""
+        if "scanning an a" in said:  # an anchor or an alias, by a name that cannot be one, such as *.png
+            said, hint = "put quotes around text that starts with * or &", ""
         raise RecipeError(f"{source}{line}: {said}{hint}") from None
     except yaml.reader.ReaderError as error:
         raise RecipeError(f"{source}: not text: character {error.position} is {chr(error.character)!r}") from None

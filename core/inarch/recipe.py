@@ -17,6 +17,8 @@ from inarch.errors import RecipeError, unknown
 from inarch.schema import convert, plain
 
 SINGLE = ("dataset", "backbone", "head", "strategy")
+SEEDS = 2**32 - 2**16
+"""Seeds are below this: numpy takes 32 bits, and each process adds its number."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class Component:
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     key: Key = ()
+
+
+def _refuse_seed(seed: int) -> None:
+    if not 0 <= seed < SEEDS:
+        raise ValueError(f"seed must be from 0 to below {SEEDS}, found {seed}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +51,7 @@ class Splits:
         for name in ("valid", "test"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be from 0 to below 1, found {getattr(self, name)}")
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0, found {self.seed}")
+        _refuse_seed(self.seed)
         if self.valid + self.test >= 1:
             raise ValueError(f"valid + test must be below 1, found {self.valid + self.test:g}")
 
@@ -112,16 +118,8 @@ class Train:
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot train."""
-        positive = (
-            "epochs",
-            "batch_size",
-            "micro_batch_size",
-            "evaluate_every",
-            "checkpoint_every",
-            "clip",
-            "learning_rate",
-        )
-        for name in positive:
+        counts = ("epochs", "batch_size", "micro_batch_size", "evaluate_every", "checkpoint_every")
+        for name in (*counts, "clip", "learning_rate"):
             value = getattr(self, name)
             if not isinstance(value, str) and value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name} must be above 0, found {value}")
@@ -156,8 +154,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what no run can have."""
-        if self.seed < 0:
-            raise ValueError(f"seed must be at least 0, found {self.seed}")
+        _refuse_seed(self.seed)
         if not 0 <= self.error_limit <= 1:
             raise ValueError(f"error_limit must be from 0 to 1, found {self.error_limit}")
         if not self.name.strip(".") or not set(self.name).isdisjoint("/\\\0\n"):
@@ -207,6 +204,8 @@ def parse(document: Document, overrides: Sequence[str] | Mapping[str, Any] = ())
     for kind in SINGLE:
         data[kind] = _component(data[kind], document, (kind,))
     listed = data["metrics"] if isinstance(data["metrics"], list) else [data["metrics"]]
+    if not listed:
+        raise RecipeError(f"{document.where(('metrics',))}: expected at least one metric, for example [accuracy]")
     data["metrics"] = tuple(_component(metric, document, ("metrics", index)) for index, metric in enumerate(listed))
     _refuse_repeated(data["metrics"], document)
     typed = {
