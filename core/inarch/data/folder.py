@@ -20,7 +20,7 @@ def folder(*, path: str, pattern: str = "*", classes: Classes | None = None) -> 
     """Read files from a folder with a sub-folder per class; or train, valid and test folders of these.
 
     path: the folder, or package:DIST/FOLDER inside an installed package.
-    pattern: which files to take, for example `*.jpg`. Names that start with a dot are never taken.
+    pattern: which files to take, for example `"*.jpg"`, with the quotes. Names that start with a dot are never taken.
     classes: the class folders in the order wanted, or new names with the folders that each joins; default: sorted.
     """
     if not pattern:
