@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,17 @@ def predict(directory: Path, inputs: Sequence[str], column: str | None = None) -
     An input that cannot be read gives ``{"error": reason}`` and the rest goes on.
     """
     for name in inputs:
+        if not name:
+            raise DataError("an input is empty text; expected a file, a folder or a table")
         if not Path(name).exists():
             raise DataError(f"{name}: there is no such file or folder")
     opened = bundle.load(directory)
     trained_on = column or opened.description["input"]
-    yield from opened.stream(_expand(inputs, trained_on), skip_unreadable=True)
+    found = _expand(inputs, trained_on)
+    first = list(islice(found, 1))
+    if not first:
+        raise DataError(f"{', '.join(inputs)}: there are no inputs")
+    yield from opened.stream(chain(first, found), skip_unreadable=True)
 
 
 def _expand(inputs: Sequence[str], column: str | list[str]) -> Iterator[Any]:
@@ -28,7 +35,7 @@ def _expand(inputs: Sequence[str], column: str | list[str]) -> Iterator[Any]:
         path = Path(name)
         if path.is_dir():
             yield from _files(path)
-        elif path.suffix in SUFFIXES:
+        elif path.suffix.lower() in SUFFIXES:
             yield from _rows(path, column)
         else:
             yield str(path)
@@ -49,7 +56,7 @@ def _rows(path: Path, column: str | list[str]) -> Iterator[Any]:
     wanted = [column] if isinstance(column, str) else column
     for name in wanted:
         if name not in columns:
-            raise DataError(f"{path}: {unknown('column', name, columns)}; choose with --column")
+            raise DataError(f"{path}: {unknown('column', name, columns)} Choose with --column.")
     for values in zip(*(columns[name] for name in wanted), strict=True):
         raw = tuple(_beside(path, value) for value in values)
         yield raw[0] if isinstance(column, str) else raw

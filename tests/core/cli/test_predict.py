@@ -65,12 +65,25 @@ def test_a_column_of_another_name_is_chosen_and_a_missing_one_is_an_error(
     assert predicted(tmp_path / "other.csv", "--column", "numbers").exit_code == 0
     ended = predicted(tmp_path / "other.csv")
     assert isinstance(ended.exception, inarch.DataError)
-    assert "unknown column 'vector'" in str(ended.exception) and "--column" in str(ended.exception)
+    assert "unknown column 'vector'" in str(ended.exception)
+    assert str(ended.exception).endswith("numbers. Choose with --column.")
 
 
 def test_a_missing_file_is_an_error_before_anything_is_predicted(predicted: Callable[..., Result]) -> None:
     ended = predicted("missing.png")
     assert isinstance(ended.exception, inarch.DataError) and ended.stdout == ""
+
+
+def test_an_empty_input_and_a_folder_without_files_are_errors(tmp_path: Path, predicted: Callable[..., Result]) -> None:
+    (tmp_path / "empty").mkdir()
+    for given, said in (("", "an input is empty"), (tmp_path / "empty", "there are no inputs")):
+        ended = predicted(given)
+        assert isinstance(ended.exception, inarch.DataError) and said in str(ended.exception)
+
+
+def test_a_table_is_known_by_its_suffix_in_capitals(tmp_path: Path, predicted: Callable[..., Result]) -> None:
+    (tmp_path / "T.CSV").write_text("vector\n1 2 3 4\n")
+    assert predicted(tmp_path / "T.CSV").stdout.startswith("1 2 3 4: ")
 
 
 def test_evaluating_the_bundle_gives_the_figures_and_predictions_of_the_training(run: Path) -> None:
