@@ -1,5 +1,6 @@
 """The door of the command line. A verb's module is imported when it is used, so that `--help` stays fast."""
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -64,15 +65,25 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # threads that spin starve a shared machine; read at torch's import
     try:
         cli(standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as exit_request:
         sys.exit(exit_request.exit_code)
+    except click.exceptions.NoArgsIsHelpError as help_page:
+        click.echo(help_page.format_message())
+        sys.exit(2)
     except click.ClickException as error:
         sys.exit(_fail(error.format_message()))
     except InarchError as error:
         sys.exit(_fail(str(error)))
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nInterrupted. A training goes on with: inarch train ... --resume", err=True)
+        hint = " It goes on with: inarch train ... --resume" if "train" in sys.argv[1:2] else ""
+        click.echo(f"\nInterrupted.{hint}", err=True)
         sys.exit(130)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO) or error.filename:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or python would fail again when it ends
+        sys.exit(_fail(f"the output could not be written: {error.strerror}"))
 
 
 def _fail(message: str) -> int:
