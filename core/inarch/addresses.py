@@ -4,6 +4,7 @@ Light: finds the file by the distribution's metadata and never imports the packa
 """
 
 import os
+from difflib import get_close_matches
 from importlib import metadata
 from pathlib import Path
 
@@ -20,7 +21,8 @@ def locate(address: str | Path, error: type[InarchError]) -> Path:
     path = Path(os.path.expanduser(text))  # noqa: PTH111  (Path.expanduser raises for an unknown user)
     if not text or not os.path.exists(path):  # noqa: PTH110  (Path.exists raises for names that are too long)
         near = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = f": {unknown('name', path.name, sorted(near))}" if near else f" (looked in {Path.cwd()})"
+        close = get_close_matches(path.name, near, n=1)
+        hint = f". Did you mean '{close[0]}'?" if close else ""
         raise error(f"{text or 'an empty path'}: there is no such file or folder{hint}")
     return path
 

@@ -2,11 +2,12 @@
 
 A dataclass or a builder's signature is the schema; nothing is written twice. `convert` knows the types that a recipe
 can hold: numbers, text, booleans, paths, choices (``Literal``), optional values, lists, mappings, dataclasses of these,
-and numbers with limits: ``Annotated[float, Range(0, 1)]``.
+numbers with limits, ``Annotated[float, Range(0, 1)]``, and addresses of files, ``Annotated[str, Address()]``.
 """
 
 import dataclasses
 import inspect
+import os
 import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,18 @@ class Range:
     def __str__(self) -> str:
         words = {"at least": self.least, "above": self.above, "at most": self.most, "below": self.below}
         return " and ".join(f"{word} {limit:g}" for word, limit in words.items() if limit is not None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Address:
+    """Marks text that is the path of a file or folder, or package:DIST/FILE.
+
+    A relative path is made absolute from the current folder, so that a run means the same data wherever it is read.
+    """
+
+    def resolve(self, text: str) -> str:
+        """Return the address; a path as an absolute one."""
+        return text if not text or text.startswith("package:") else os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111
 
 
 _LISTS: tuple[Any, ...] = (list, tuple, Sequence)
@@ -167,7 +180,7 @@ def _convert_limited(value: Any, annotation: Any, document: Document, key: Key) 
     converted = convert(value, kind, document, key)
     if any(isinstance(limit, Range) and converted not in limit for limit in limits):
         raise _mismatch(value, annotation, document, key)
-    return converted
+    return next((limit.resolve(converted) for limit in limits if isinstance(limit, Address)), converted)
 
 
 def _convert_choice(value: Any, choices: tuple[Any, ...], document: Document, key: Key) -> Any:

@@ -1,8 +1,8 @@
 """What a recipe may write for a vision backbone. Light: the libraries are imported when a backbone is built."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from inarch import RecipeError, WeightsError, locate
+from inarch import Range, WeightsError, locate
 from inarch_vision.augment import Augment
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ def timm(
     *,
     model: str,
     weights: str = "pretrained",
-    drop_path: float = 0.0,
+    drop_path: Annotated[float, Range(least=0, below=1)] = 0.0,
     maps: bool = False,
-    image_size: int | None = None,
+    image_size: Annotated[int, Range(least=1)] | None = None,
     mean: tuple[float, float, float] | None = None,
     std: tuple[float, float, float] | None = None,
     interpolation: Literal["bilinear", "bicubic"] | None = None,
-    crop_fraction: float | None = None,
+    crop_fraction: Annotated[float, Range(above=0, most=1)] | None = None,
     crop_mode: Literal["center", "squash"] | None = None,
     augment: Augment = _AUGMENT,
 ) -> "TimmBackbone":
@@ -43,7 +43,6 @@ def timm(
         crop_mode: Evaluation cuts the longer side (center), or squashes it (squash).
         augment: Random changes to training images.
     """
-    _check(drop_path)
     from inarch_vision.backbones import TimmBackbone
 
     return TimmBackbone(
@@ -65,12 +64,12 @@ def torchvision(
     *,
     model: str,
     weights: str = "pretrained",
-    drop_path: float = 0.0,
-    image_size: int | None = None,
+    drop_path: Annotated[float, Range(least=0, below=1)] = 0.0,
+    image_size: Annotated[int, Range(least=1)] | None = None,
     mean: tuple[float, float, float] | None = None,
     std: tuple[float, float, float] | None = None,
     interpolation: Literal["bilinear", "bicubic"] | None = None,
-    crop_fraction: float | None = None,
+    crop_fraction: Annotated[float, Range(above=0, most=1)] | None = None,
     crop_mode: Literal["center", "squash"] | None = None,
     augment: Augment = _AUGMENT,
 ) -> "TorchvisionBackbone":
@@ -88,7 +87,6 @@ def torchvision(
         crop_mode: Evaluation cuts the longer side (center), or squashes it (squash).
         augment: Random changes to training images.
     """
-    _check(drop_path)
     from inarch_vision.backbones import TorchvisionBackbone
 
     return TorchvisionBackbone(
@@ -124,8 +122,3 @@ def starter() -> dict[str, dict[str, Any]]:
         "strategy": {"name": "full", "layer_decay": 0.75},
         "train": {"epochs": 5, "batch_size": 32, "learning_rate": 1e-3},
     }
-
-
-def _check(drop_path: float) -> None:
-    if not 0 <= drop_path < 1:
-        raise RecipeError(f"drop_path: expected 0 or more and less than 1, found {drop_path}")

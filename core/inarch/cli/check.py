@@ -15,4 +15,4 @@ def command(recipe: Path, overrides: tuple[str, ...]) -> None:
 
     for line in summary(check(recipes.load(recipe, overrides))):
         click.echo(line)
-    click.echo("The recipe can be trained.")
+    click.echo("Recipe and data hold; the model and its weights are looked at when training starts.")

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 from inarch.addresses import locate
 from inarch.data.classes import Classes, normalise
 from inarch.errors import DataError, RecipeError, listing
 from inarch.interfaces.dataset import Dataset, Rows
+from inarch.schema import Address
 
 SPLIT_NAMES = {
     "train": ("train", "training"),
@@ -16,7 +18,7 @@ SPLIT_NAMES = {
 }
 
 
-def folder(*, path: str, pattern: str = "*", classes: Classes | None = None) -> Dataset:
+def folder(*, path: Annotated[str, Address()], pattern: str = "*", classes: Classes | None = None) -> Dataset:
     """Read files from a folder with a sub-folder per class; or train, valid and test folders of these.
 
     path: the folder, or package:DIST/FOLDER inside an installed package.

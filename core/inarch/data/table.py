@@ -5,13 +5,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from inarch.addresses import PREFIX, locate
 from inarch.data.classes import Classes, normalise
 from inarch.data.folder import SPLIT_NAMES, folder
 from inarch.errors import DataError, RecipeError, unknown
 from inarch.interfaces.dataset import Dataset, Rows
+from inarch.schema import Address
 
 LONGEST_FIELD = 2**30  # characters; Python's own limit is 131,072, less than some texts
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -19,7 +20,7 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 def table(
     *,
-    path: str | dict[str, str],
+    path: Annotated[str, Address()] | dict[str, Annotated[str, Address()]],
     input: str | list[str],
     target: str,
     group: str | None = None,

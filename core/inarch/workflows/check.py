@@ -1,5 +1,6 @@
 """Everything that can be verified without training. Light: imports no torch."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +31,10 @@ class Checked:
         single = {key: written[key][0] for key in ("dataset", "head", "strategy")}
         return replace(self.recipe, metrics=tuple(written["metrics"]), **single)  # type: ignore[arg-type]
 
+    def fingerprints(self) -> dict[str, dict[str, Any]]:
+        """Return for each split how many examples it has, and a hash of their inputs and targets, in order."""
+        return {split: _fingerprint(self.dataset, rows) for split, rows in self.dataset.splits.items()}
+
     def one(self, kind: str) -> tuple[Entry, dict[str, Any]]:
         """Return the component of a kind that a recipe has once."""
         return self.components[kind][0]
@@ -48,6 +53,16 @@ def check(recipe: Recipe) -> Checked:
     _check_metrics(recipe, components["metrics"], targets, head)
     _check_best_metric(recipe, dataset)
     return Checked(recipe, components, dataset, targets, skipped)
+
+
+def _fingerprint(dataset: Dataset, rows: Any) -> dict[str, Any]:
+    if isinstance(rows, Stream):
+        return {"examples": len(rows), "sha256": None}
+    names = [*([dataset.input] if isinstance(dataset.input, str) else dataset.input), dataset.target]
+    digest = hashlib.sha256()
+    for values in zip(*(rows.column(name) for name in names), strict=True):
+        digest.update(repr(values).encode())
+    return {"examples": len(rows), "sha256": digest.hexdigest()}
 
 
 def summary(checked: Checked) -> list[str]:

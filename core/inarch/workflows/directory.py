@@ -1,5 +1,7 @@
 """The run directory: which one, and whether it may be used."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,9 @@ from inarch.checkpoint import write_atomically
 from inarch.errors import RecipeError, RunError
 from inarch.recipe import Recipe
 
-RECIPE = "recipe.yaml"
+Data = Mapping[str, Mapping[str, Any]]
+
+RECIPE, DATA = "recipe.yaml", "data.json"
 
 
 def choose(wanted: Path | None, name: str, resume: bool) -> Path:
@@ -46,15 +50,33 @@ def refuse_taken(directory: Path, wanted: Recipe, resume: bool, backbone: bool =
     return True
 
 
-def open_for(directory: Path, resolved: Recipe, resume: bool) -> None:
+def open_for(directory: Path, resolved: Recipe, resume: bool, data: Data) -> None:
     """Make the run directory, or accept an existing one to resume; never touch one that holds something else."""
     if refuse_taken(directory, resolved, resume):
+        refuse_other_data(directory, data)
         return
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{directory}: {error.strerror or error}") from None
+    write_atomically(directory / DATA, json.dumps(data, indent=1))
     write_atomically(directory / RECIPE, resolved.to_yaml())
+
+
+def refuse_other_data(directory: Path, data: Data) -> None:
+    """Raise if a split is not the one that the run was trained or tested with: its figures would mean nothing."""
+    try:
+        stored = json.loads((directory / DATA).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{directory / DATA}: cannot be read, so the run's data is not known: {error}") from None
+    for split, now in data.items():
+        then = stored.get(split)
+        if then != now:
+            before = f"{then['examples']} examples" if then else "no such split"
+            raise RunError(
+                f"{directory}: the data is not what this run was made with: {split} had {before}, now it has "
+                f"{now['examples']}" + (" others" if then and then["examples"] == now["examples"] else "")
+            )
 
 
 def recipe_of(directory: Path) -> Recipe:

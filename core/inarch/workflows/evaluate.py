@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from inarch import bundle
-from inarch.errors import RunError, unknown
+from inarch.errors import RunError, listing, unknown
 from inarch.evaluation import build_metrics, evaluate, predictions, write_predictions
 from inarch.intervals import Estimate
 from inarch.training.job import evaluation_batch_size
 from inarch.workflows.check import check
-from inarch.workflows.directory import recipe_of
+from inarch.workflows.directory import recipe_of, refuse_other_data
 from inarch.workflows.finish import measure
 from inarch.workflows.start import make_examples, start_processes
 
@@ -21,6 +21,10 @@ def evaluate_run(directory: Path, split: str) -> Mapping[str, Estimate]:
     checked = check(recipe)
     if split not in checked.dataset.splits:
         raise RunError(f"{directory}: {unknown('split', split, checked.dataset.splits)}")
+    refuse_other_data(directory, {split: checked.fingerprints()[split]})
+    if tuple(checked.targets.classes) != tuple(opened.targets.classes):
+        known, found = listing(opened.targets.classes), listing(checked.targets.classes)
+        raise RunError(f"{directory}: the bundle knows the classes {known}; the data now has {found}")
     accelerator = start_processes()
     model = opened.model.to(accelerator.device)
     examples = make_examples(checked, split, model)

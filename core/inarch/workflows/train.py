@@ -53,7 +53,7 @@ def train_checked(checked: Checked, out: Path | None, resume: bool, progress: Pr
     model, resolved = build_model(checked)
     set_seed(parsed.seed, device_specific=True)  # processes must not share their dropout
     directory = broadcast_object_list([directories.choose(out, parsed.name, resume)])[0]
-    _on_main_first(accelerator, lambda: directories.open_for(directory, resolved, resume))
+    _on_main_first(accelerator, lambda: directories.open_for(directory, resolved, resume, checked.fingerprints()))
     for line in summary(checked):
         progress.say(line)
     accelerator = with_tracker(directory, parsed.train.tracker)

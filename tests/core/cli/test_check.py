@@ -266,4 +266,7 @@ def test_a_mistake_in_a_folder_is_named(files: list[str], said: str, tmp_path: P
 def test_what_holds_is_told_with_classes_and_counts(tmp_path: Path, inarch) -> None:
     found = inarch("check", write(tmp_path))
     assert found.returncode == 0, found.stderr
-    assert "train: 42 examples (cold" in found.stdout and "The recipe can be trained." in found.stdout
+    assert (
+        "train: 42 examples (cold" in found.stdout
+        and "Recipe and data hold; the model and its weights are looked at when training starts." in found.stdout
+    )
