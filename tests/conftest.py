@@ -9,14 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# Before torch is imported: two test processes share two cores, and bits depend on the number of threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
 TOY = Path(__file__).parent / "toy"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    """Two test processes share two cores."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def write_vectors(path: Path, rows: int = 60, seed: int = 0) -> Path:
