@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from inarch import plugins
+from inarch.addresses import locate
 from inarch.data import splits
-from inarch.errors import DataError, RecipeError, listing
+from inarch.errors import DataError, RecipeError, WeightsError, listing
 from inarch.interfaces.dataset import Dataset, Stream, Targets
 from inarch.plugins import Entry
 from inarch.recipe import Component, Recipe
@@ -43,6 +44,8 @@ class Checked:
 def check(recipe: Recipe) -> Checked:
     """Check components, options, data, targets, metrics and inputs, or raise the first mistake found."""
     components = plugins.check(recipe)
+    if not plugins.build(*components["strategy"][0]).random_weights:
+        _check_weights(recipe, components["backbone"][0][1].get("weights"))
     dataset: Dataset = plugins.build(*components["dataset"][0])
     _refuse_empty(dataset)
     head, _ = components["head"][0]
@@ -94,6 +97,15 @@ def _check_head(recipe: Recipe, head: Entry, options: dict[str, Any], targets: T
     except ValueError as error:
         option, _, said = str(error).partition(" ")
         raise RecipeError(f"{recipe.document.where((*recipe.head.key, option))}: {said}") from None
+
+
+def _check_weights(recipe: Recipe, address: Any) -> None:
+    """Look for the file of weights; whether they fit is known once the backbone is built."""
+    if isinstance(address, str) and address not in ("pretrained", "none"):
+        try:
+            locate(address, WeightsError)
+        except WeightsError as error:
+            raise WeightsError(f"{recipe.document.where(('backbone', 'weights'))}: {error}") from None
 
 
 def _check_metrics(recipe: Recipe, metrics: list[tuple[Entry, dict[str, Any]]], targets: Targets, head: Entry) -> None:

@@ -46,3 +46,8 @@ def test_a_missing_path_is_told_as_an_absolute_one_with_the_nearest_name(toy_rec
         inarch.DataError, match=rf"{wrong}: there is no such file or folder\. Did you mean 'vectors.csv'"
     ):
         check(recipe.load(toy_recipe, {"dataset.path": str(wrong)}))
+
+
+def test_a_missing_file_of_weights_is_told_by_check_with_its_line(toy_recipe: Path) -> None:
+    with pytest.raises(inarch.WeightsError, match=r"backbone\.weights: nowhere\.safetensors: there is no"):
+        check(recipe.load(toy_recipe, {"backbone.weights": "nowhere.safetensors"}))
