@@ -66,7 +66,7 @@ class Classifier(_Linear):
         self.classes, self.values, self.label_smoothing = targets.classes, targets.details["values"], label_smoothing
         counts = torch.tensor(targets.counts["train"], dtype=torch.float64)
         balanced = counts.sum() / (len(counts) * counts.clamp_min(1))
-        self.register_buffer("weights", _weights(targets.classes, class_weights, balanced), persistent=False)
+        self.register_buffer("weights", choose_weights(targets.classes, class_weights, balanced), persistent=False)
 
     def encode(self, targets: Sequence[Any]) -> Tensor:
         """Return class numbers (B,)."""
@@ -124,7 +124,7 @@ class Multilabel(_Linear):
         total = float(targets.details.get("examples", positive.sum()))
         self.register_buffer(
             "weights",
-            _weights(targets.classes, class_weights, (total - positive) / positive.clamp_min(1)),
+            choose_weights(targets.classes, class_weights, (total - positive) / positive.clamp_min(1)),
             persistent=False,
         )
 
@@ -198,7 +198,8 @@ class Regressor(_Linear):
         return [{"value": value} for value in self.scores(outputs).tolist()]
 
 
-def _weights(classes: Sequence[str], choice: str | Mapping[str, float], balanced: Tensor) -> Tensor:
+def choose_weights(classes: Sequence[str], choice: str | Mapping[str, float], balanced: Tensor) -> Tensor:
+    """Return the weight of each class (C,): ones, `balanced`, or those that a recipe names, the others one."""
     if choice == "none":
         return torch.ones(len(classes))
     if choice == "balanced":

@@ -15,7 +15,7 @@ MOST_WHOLE = 50  # more distinct whole numbers than this, in more than half of t
 
 def read_classes(dataset: Dataset) -> Targets:
     """Read one class per example. Classes are the data set's own, or the sorted values of train."""
-    columns = {split: _column(dataset, split) for split in dataset.splits}
+    columns = {split: read_column(dataset, split) for split in dataset.splits}
     _refuse_other_targets(dataset, columns["train"])
     values = _values(dataset, columns["train"])
     index = {value: number for number, members in enumerate(values.values()) for value in members}
@@ -38,7 +38,7 @@ def read_labels(dataset: Dataset) -> Targets:
         for row, labels in enumerate(column):
             for label in labels:
                 if label not in index:
-                    raise DataError(f"{_where(dataset, split, row)}: {unknown('label', label, index)}")
+                    raise DataError(f"{place(dataset, split, row)}: {unknown('label', label, index)}")
         found = Counter(index[label] for labels in column for label in labels)
         counts[split] = [found[number] for number in range(len(known))]
     if not known:
@@ -69,7 +69,8 @@ def verify_weights(targets: Targets, options: Mapping[str, Any]) -> None:
             raise ValueError(f"class_weights {unknown('class', name, targets.classes)}")
 
 
-def _column(dataset: Dataset, split: str) -> Sequence[Any]:
+def read_column(dataset: Dataset, split: str) -> Sequence[Any]:
+    """Return the target column of a split; of a stream, which cannot be read ahead, an empty one."""
     rows: Rows | Stream = dataset.splits[split]
     if dataset.target not in rows.columns:
         raise DataError(f"{dataset.origin}: {split}: {unknown('target column', dataset.target, rows.columns)}")
@@ -81,15 +82,15 @@ def _values(dataset: Dataset, train: Sequence[Any]) -> Mapping[str, Sequence[str
         return dataset.classes
     if isinstance(dataset.splits["train"], Stream):
         raise DataError(f"{dataset.origin}: a stream cannot be read ahead; list its 'classes' in the recipe")
-    return {name: [name] for name in sorted({str(value) for value in train if not _missing(value)}, key=_natural)}
+    return {name: [name] for name in sorted({str(value) for value in train if not is_missing(value)}, key=_natural)}
 
 
 def _refuse_other_targets(dataset: Dataset, values: Sequence[Any]) -> None:
     """Say which head fits better where the targets of train are lists, or numbers of which few are equal."""
     if values and isinstance(values[0], list | tuple):
-        where, hint = _where(dataset, "train", 0), "for several labels use the head 'multilabel'"
+        where, hint = place(dataset, "train", 0), "for several labels use the head 'multilabel'"
         raise DataError(f"{where}: the target '{dataset.target}' is a list; {hint}")
-    distinct = {str(value) for value in values if not _missing(value)}
+    distinct = {str(value) for value in values if not is_missing(value)}
     if dataset.classes or not all(_is_number(value) for value in distinct):
         return
     whole = all(float(value).is_integer() for value in distinct)
@@ -118,11 +119,11 @@ def _natural(name: str) -> tuple[int, float, str]:
 def _count(dataset: Dataset, split: str, column: Sequence[Any], index: Mapping[str, int], size: int) -> list[int]:
     counts = [0] * size
     for row, value in enumerate(column):
-        if _missing(value):
-            raise DataError(f"{_where(dataset, split, row)}: the target '{dataset.target}' is missing")
+        if is_missing(value):
+            raise DataError(f"{place(dataset, split, row)}: the target '{dataset.target}' is missing")
         if str(value) not in index:
             other = "" if dataset.classes or split == "train" else " No example of train has it."
-            raise DataError(f"{_where(dataset, split, row)}: {split}: {unknown('class', value, index)}{other}")
+            raise DataError(f"{place(dataset, split, row)}: {split}: {unknown('class', value, index)}{other}")
         counts[index[str(value)]] += 1
     return counts
 
@@ -138,32 +139,34 @@ def _refuse_poor_classes(dataset: Dataset, names: Sequence[str], counts: Sequenc
 
 def _numbers(dataset: Dataset, split: str) -> list[float]:
     numbers = []
-    for row, value in enumerate(_column(dataset, split)):
-        if _missing(value):
-            raise DataError(f"{_where(dataset, split, row)}: the target '{dataset.target}' is missing")
+    for row, value in enumerate(read_column(dataset, split)):
+        if is_missing(value):
+            raise DataError(f"{place(dataset, split, row)}: the target '{dataset.target}' is missing")
         try:
             number = float(value)
         except (TypeError, ValueError):
             told = f"{value!r}, not a number; for classes use the head 'classifier'"
-            raise DataError(f"{_where(dataset, split, row)}: the target '{dataset.target}' is {told}") from None
+            raise DataError(f"{place(dataset, split, row)}: the target '{dataset.target}' is {told}") from None
         if not math.isfinite(number):
-            raise DataError(f"{_where(dataset, split, row)}: the target '{dataset.target}' is {number}")
+            raise DataError(f"{place(dataset, split, row)}: the target '{dataset.target}' is {number}")
         numbers.append(number)
     return numbers
 
 
 def _labels(dataset: Dataset, split: str) -> list[list[str]]:
-    column = _column(dataset, split)
+    column = read_column(dataset, split)
     for row, value in enumerate(column):
         if value is None or (isinstance(value, float) and math.isnan(value)):
             hint = "write no labels as an empty text or list"
-            raise DataError(f"{_where(dataset, split, row)}: the target '{dataset.target}' is missing; {hint}")
+            raise DataError(f"{place(dataset, split, row)}: the target '{dataset.target}' is missing; {hint}")
     return [split_labels(value) for value in column]
 
 
-def _missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Say whether a value of a table is none at all."""
     return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
-def _where(dataset: Dataset, split: str, row: int) -> str:
+def place(dataset: Dataset, split: str, row: int) -> str:
+    """Name the place a row came from."""
     return str(dataset.splits[split].where(row))
