@@ -36,7 +36,7 @@ def folder(*, path: Annotated[str, Address()], pattern: str = "*", classes: Clas
     origin = (
         f"{root} (not used: {listing(unused)})" if unused and "train" in found and found["train"] != root else str(root)
     )
-    return Dataset(splits, "file", "class", None, normalise(classes), origin)
+    return Dataset(splits, "file", "class", None, normalise(classes), origin, frozenset({"file"}))
 
 
 def split_folders(root: Path) -> dict[str, Path]:

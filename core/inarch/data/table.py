@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -52,16 +53,19 @@ def table(
     inputs = (input,) if isinstance(input, str) else tuple(input)
     if target in inputs:
         raise RecipeError(f"dataset.target: the column '{target}' is also an input; the answer would be given away")
-    splits = {name: _read(locate(file, DataError), inputs, delimiter, columns) for name, file in paths.items()}
+    tables = {name: _read(locate(file, DataError), delimiter, columns) for name, file in paths.items()}
     wanted = [*inputs, target, *(c for c in (group, split) if c)]
-    for name, rows in splits.items():
+    for name, (found, _) in tables.items():
         for column in wanted:
-            if column not in rows.columns:
-                raise DataError(f"{paths[name]}: {unknown('column', column, rows.columns)}")
+            if column not in found:
+                raise DataError(f"{paths[name]}: {unknown('column', column, found)}")
+    first, start = tables["train"]
+    files = frozenset(name for name in inputs if names_file(first[name][0], start.path.parent))
+    splits = {name: _rows(*found, files) for name, found in tables.items()}
     if split:
         splits = _by_column(splits["train"], split, paths["train"])
     read = input if isinstance(input, str) else inputs
-    return Dataset(splits, read, target, group, normalise(classes), str(paths["train"]))
+    return Dataset(splits, read, target, group, normalise(classes), str(paths["train"]), files)
 
 
 def package(
@@ -131,15 +135,16 @@ def _read_parquet(path: Path) -> dict[str, list[Any]]:
     return {name: arrow[name].to_pylist() for name in arrow.column_names}
 
 
-def _read(path: Path, inputs: Sequence[str], delimiter: str | None, names: list[str] | None) -> Rows:
+def _read(path: Path, delimiter: str | None, names: list[str] | None) -> tuple[dict[str, list[Any]], _Line]:
     columns, lines = read_columns(path, delimiter, names)
     if not columns or not len(next(iter(columns.values()))):
         raise DataError(f"{path}: the table has no rows")
-    where = _Line(path, lines)
-    for name in inputs:
-        if name in columns:
-            columns[name] = _resolve(columns[name], path.parent, where)
-    return Rows({name: _column(values) for name, values in columns.items()}, where)
+    return columns, _Line(path, lines)
+
+
+def _rows(columns: Mapping[str, list[Any]], where: _Line, files: Set[str]) -> Rows:
+    whole = {name: _absolute(columns[name], where) for name in files}
+    return Rows({name: _column(whole.get(name, values)) for name, values in columns.items()}, where)
 
 
 def _read_csv(path: Path, delimiter: str | None, names: list[str] | None) -> tuple[dict[str, list[Any]], list[int]]:
@@ -195,20 +200,16 @@ def _read_jsonl(path: Path) -> tuple[dict[str, list[Any]], list[int]]:
     return {name: [row.get(name) for row in rows] for name in names}, lines
 
 
-def _resolve(values: list[Any], root: Path, where: _Line) -> list[Any]:
-    """Turn file names relative to the table into paths, if this column holds file names: its first value is one."""
-    first = values[0]
-    if (
-        not isinstance(first, str)
-        or not first
-        or len(first) > 1000
-        or "\n" in first
-        or "\0" in first
-        or not (root / first).is_file()
-    ):
-        return values
+def names_file(value: Any, root: Path) -> bool:
+    """Whether a value is the name of a file below `root`. Long texts and those with a zero byte are not, nor an error."""
+    return isinstance(value, str) and value != "" and os.path.isfile(root / value)  # noqa: PTH113  (Path.is_file raises)
+
+
+def _absolute(values: list[Any], where: _Line) -> list[str]:
+    """Turn file names relative to the table into whole paths."""
+    root = where.path.parent
     for index, value in enumerate(values):
-        if not isinstance(value, str) or not (root / value).is_file():
+        if not names_file(value, root):
             raise DataError(f"{where(index)}: there is no file {value!r} in {root}")
     return [str(root / value) for value in values]
 

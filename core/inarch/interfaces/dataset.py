@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -89,10 +90,21 @@ class Dataset:
     """Class names in order, each with the raw values that mean it; None: the sorted distinct values of train."""
     origin: str = ""
     """Where the data is, in words, for people."""
+    files: frozenset[str] = frozenset()
+    """Columns that hold names of files; a row's value is the file's whole path, as text."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The input columns, also where it is one."""
+        return (self.input,) if isinstance(self.input, str) else self.input
 
     def raw(self, row: Mapping[str, Any]) -> Any:
-        """Return what the backbone's transform is given: one value, or a tuple of them."""
-        return row[self.input] if isinstance(self.input, str) else tuple(row[name] for name in self.input)
+        """Return what the backbone's transform is given: a value, or for several columns `{column: value}` in order.
+
+        A value is as the row has it; the name of a file is a `Path`, so that it is never taken for a text.
+        """
+        values = {name: Path(row[name]) if name in self.files else row[name] for name in self.inputs}
+        return values[self.input] if isinstance(self.input, str) else values
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,15 @@
 """Everything that can be verified without training. Light: imports no torch."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from inarch import plugins
 from inarch.addresses import locate
 from inarch.data import splits
-from inarch.errors import DataError, RecipeError, WeightsError, listing
-from inarch.interfaces.dataset import Dataset, Stream, Targets
+from inarch.errors import DataError, RecipeError, WeightsError, listing, unknown
+from inarch.interfaces.dataset import Dataset, Rows, Stream, Targets
 from inarch.plugins import Entry
 from inarch.recipe import Component, Recipe
 
@@ -61,9 +61,8 @@ def check(recipe: Recipe) -> Checked:
 def _fingerprint(dataset: Dataset, rows: Any) -> dict[str, Any]:
     if isinstance(rows, Stream):
         return {"examples": len(rows), "sha256": None}
-    names = [*([dataset.input] if isinstance(dataset.input, str) else dataset.input), dataset.target]
     digest = hashlib.sha256()
-    for values in zip(*(rows.column(name) for name in names), strict=True):
+    for values in zip(*(rows.column(name) for name in (*dataset.inputs, dataset.target)), strict=True):
         digest.update(repr(values).encode())
     return {"examples": len(rows), "sha256": digest.hexdigest()}
 
@@ -126,9 +125,10 @@ def _verify_inputs(dataset: Dataset, backbone: Entry, recipe: Recipe) -> tuple[D
     """Look at every input as far as the backbone's plugin can without loading anything heavy."""
     kept, skipped = dict(dataset.splits), {}
     for split, rows in dataset.splits.items():
-        if isinstance(rows, Stream) or dataset.input not in rows.columns:
+        _refuse_unknown_input(dataset, split, rows)
+        if isinstance(rows, Stream):
             continue
-        unreadable = _unreadable(rows.column(str(dataset.input)), backbone)
+        unreadable = _unreadable(dataset, rows, backbone)
         if recipe.on_error == "error" and (first := next(unreadable, None)):
             raise DataError(f"{rows.where(first[0])}: {first[1]} (on_error: skip would leave it out)")
         bad = {index: f"{rows.where(index)}: {why}" for index, why in unreadable}
@@ -139,15 +139,28 @@ def _verify_inputs(dataset: Dataset, backbone: Entry, recipe: Recipe) -> tuple[D
     return replace(dataset, splits=kept), skipped
 
 
-def _unreadable(column: Sequence[Any], backbone: Entry) -> Iterator[tuple[int, str]]:
+def _refuse_unknown_input(dataset: Dataset, split: str, rows: Rows | Stream) -> None:
+    for name in dataset.inputs:
+        if name not in rows.columns:
+            raise DataError(f"{dataset.origin}: {split}: {unknown('input column', name, rows.columns)}")
+
+
+def _unreadable(dataset: Dataset, rows: Rows, backbone: Entry) -> Iterator[tuple[int, str]]:
     verify = backbone.facts["verify"] or (lambda raw: None)
-    for index, raw in enumerate(column):
+    names = dataset.inputs
+    for index, values in enumerate(zip(*map(rows.column, names), strict=True)):
+        row = dict(zip(names, values, strict=True))
         try:
-            if raw is None:
-                raise ValueError("the input is missing")
-            verify(raw)
+            _refuse_missing(row)
+            verify(dataset.raw(row))
         except (OSError, ValueError) as error:
             yield index, str(error)
+
+
+def _refuse_missing(row: Mapping[str, Any]) -> None:
+    for name, value in row.items():
+        if value is None:
+            raise ValueError("the input is missing" if len(row) == 1 else f"the part '{name}' of the input is missing")
 
 
 def refuse_many(skipped: list[str], total: int, recipe: Recipe) -> None:

@@ -263,6 +263,21 @@ def test_a_mistake_in_a_folder_is_named(files: list[str], said: str, tmp_path: P
     assert said in message
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('"other": "1"', "line 1: the part 'vector' of the input is missing"),
+        ('"vector": "1", "other": null', "line 1: the part 'other' of the input is missing"),
+        ('"vector": "1", "other": "2"', "line 1: not numbers: \"{'vector': '1', 'oth"),  # verify sees what transform sees
+    ],
+)
+def test_every_part_of_an_input_of_several_columns_is_looked_at(row: str, said: str, tmp_path: Path, refused) -> None:
+    others = '{"vector": "1", "other": "2", "class": "warm"}\n' * 20
+    (tmp_path / "parts.jsonl").write_text(f'{{"class": "cold", {row}}}\n' + others)
+    data = f"{{name: table, path: {tmp_path / 'parts.jsonl'}, input: [vector, other], target: class}}"
+    assert said in refused("check", write(tmp_path), f"dataset={data}", "splits={valid: 0, test: 0}")
+
+
 def test_what_holds_is_told_with_classes_and_counts(tmp_path: Path, inarch) -> None:
     found = inarch("check", write(tmp_path))
     assert found.returncode == 0, found.stderr

@@ -21,6 +21,11 @@ def found(dataset: object, split: str = "train") -> dict[str, str]:
     return {Path(row["file"]).name: row["class"] for row in (rows[index] for index in range(len(rows)))}
 
 
+def test_the_raw_input_is_a_path(tmp_path: Path) -> None:
+    made = folder(path=make(tmp_path, "cat/1.jpg"))
+    assert made.raw(made.splits["train"][0]) == tmp_path / "cat" / "1.jpg"
+
+
 def test_a_folder_is_a_class_and_files_in_it_are_found_however_deep(tmp_path: Path) -> None:
     path = make(tmp_path, "cat/1.jpg", "cat/deep/2.jpg", "dog/3.jpg", ".git/4.jpg", "cat/.hidden", "cat/.dir/5.jpg")
     assert found(folder(path=path)) == {"1.jpg": "cat", "2.jpg": "cat", "3.jpg": "dog"}

@@ -84,6 +84,28 @@ def test_file_names_are_relative_to_the_table_and_a_missing_one_is_told_with_its
         read(tmp_path / "t.csv", "a,b\none.png,x\nthree.png,y\n")
 
 
+def test_a_text_too_long_for_the_name_of_a_file_is_a_text(tmp_path: Path) -> None:
+    assert read(tmp_path / "t.csv", f"a,b\n{'x' * 300},1\n").column("a") == ["x" * 300]
+
+
+def test_the_raw_input_of_a_column_of_file_names_is_a_path(tmp_path: Path) -> None:
+    (tmp_path / "one.png").touch()
+    (tmp_path / "t.csv").write_text("a,b,c\none.png,x,hello\n")
+    one, both = (table(path=str(tmp_path / "t.csv"), input=names, target="b") for names in ("a", ["a", "c"]))
+    row = one.splits["train"][0]
+    assert one.raw(row) == tmp_path / "one.png"
+    assert list(both.raw(row).items()) == [("a", tmp_path / "one.png"), ("c", "hello")]
+
+
+def test_whether_a_column_holds_files_is_decided_by_train_for_every_split(tmp_path: Path) -> None:
+    (tmp_path / "one.png").touch()
+    for name, rows in (("train", "one.png,x\n"), ("test", "a text,x\n")):
+        (tmp_path / f"{name}.csv").write_text("a,b\n" + rows)
+    paths = {name: str(tmp_path / f"{name}.csv") for name in ("train", "test")}
+    with pytest.raises(DataError, match=r"test\.csv, line 2: there is no file 'a text'"):
+        table(path=paths, input="a", target="b")
+
+
 def test_a_column_says_the_split(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b,s\nx,1,train\ny,2,val\nz,3,testing\n")
     made = table(path=str(tmp_path / "t.csv"), input="a", target="b", split="s")
