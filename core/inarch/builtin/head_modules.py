@@ -91,14 +91,7 @@ class Classifier(_Linear):
 
     def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
         """Return the likeliest class, its probability, and those of all classes."""
-        return [
-            {
-                "class": self.classes[max(range(len(row)), key=row.__getitem__)],
-                "score": max(row),
-                "scores": dict(zip(self.classes, row, strict=True)),
-            }
-            for row in self.scores(outputs).tolist()
-        ]
+        return name_classes(self.classes, self.scores(outputs))
 
 
 class Multilabel(_Linear):
@@ -209,3 +202,15 @@ def choose_weights(classes: Sequence[str], choice: str | Mapping[str, float], ba
         if name not in classes:
             raise RecipeError(f"head.class_weights: {unknown('class', name, classes)}")
     return torch.tensor([float(choice.get(name, 1.0)) for name in classes])
+
+
+def name_classes(classes: Sequence[str], probabilities: Tensor) -> list[dict[str, Any]]:
+    """Return for each row of probabilities (B, C) the likeliest class, its probability, and those of all classes."""
+    return [
+        {
+            "class": classes[max(range(len(row)), key=row.__getitem__)],
+            "score": max(row),
+            "scores": dict(zip(classes, row, strict=True)),
+        }
+        for row in probabilities.tolist()
+    ]

@@ -13,10 +13,13 @@ MOST_FRACTIONS = 20  # more distinct fractions than this, in more than a fifth o
 MOST_WHOLE = 50  # more distinct whole numbers than this, in more than half of the rows, are no classes
 
 
-def read_classes(dataset: Dataset) -> Targets:
-    """Read one class per example. Classes are the data set's own, or the sorted values of train."""
+def read_classes(dataset: Dataset, numbers: str = "for numbers use the head 'regressor'") -> Targets:
+    """Read one class per example. Classes are the data set's own, or the sorted values of train.
+
+    numbers: what to say of targets that are numbers.
+    """
     columns = {split: read_column(dataset, split) for split in dataset.splits}
-    _refuse_other_targets(dataset, columns["train"])
+    _refuse_other_targets(dataset, columns["train"], numbers)
     values = _values(dataset, columns["train"])
     index = {value: number for number, members in enumerate(values.values()) for value in members}
     counts = {split: _count(dataset, split, column, index, len(values)) for split, column in columns.items()}
@@ -85,7 +88,7 @@ def _values(dataset: Dataset, train: Sequence[Any]) -> Mapping[str, Sequence[str
     return {name: [name] for name in sorted({str(value) for value in train if not is_missing(value)}, key=_natural)}
 
 
-def _refuse_other_targets(dataset: Dataset, values: Sequence[Any]) -> None:
+def _refuse_other_targets(dataset: Dataset, values: Sequence[Any], numbers: str) -> None:
     """Say which head fits better where the targets of train are lists, or numbers of which few are equal."""
     if values and isinstance(values[0], list | tuple):
         where, hint = place(dataset, "train", 0), "for several labels use the head 'multilabel'"
@@ -97,7 +100,7 @@ def _refuse_other_targets(dataset: Dataset, values: Sequence[Any]) -> None:
     if len(distinct) > (max(MOST_WHOLE, len(values) / 2) if whole else max(MOST_FRACTIONS, len(values) / 5)):
         raise DataError(
             f"{dataset.origin}: '{dataset.target}' has {len(distinct)} distinct numbers in {len(values)} examples; "
-            "for numbers use the head 'regressor'"
+            + numbers
         )
 
 

@@ -1,0 +1,174 @@
+"""The head `embedder` as modules: cosine similarity of pairs, and classes from a few examples.
+
+Shapes: B batch, C classes, D features or, where the recipe says so, `dimensions`.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from inarch.builtin.head_modules import name_classes, pool
+from inarch.interfaces.backbone import Features
+from inarch.interfaces.dataset import Targets
+from inarch.interfaces.head import Head
+
+SCALE = 16.0
+
+
+def cosine_loss(cosine: Tensor, alike: Tensor, margin: float) -> Tensor:
+    """Return the squared error (B,) of each pair's cosine (B,) against how alike it is (B,), 0 to 1; no margin.
+
+    This is CosineSimilarityLoss of sentence-transformers (Reimers and Gurevych 2019, arXiv 1908.10084).
+    """
+    return (cosine - alike) ** 2
+
+
+def contrastive_loss(cosine: Tensor, alike: Tensor, margin: float) -> Tensor:
+    """Return half the squared distance of pairs that are alike, and half the squared lack to `margin` of others, (B,).
+
+    Hadsell, Chopra and LeCun 2006 (equation 4), with 1 - cosine as the distance as ContrastiveLoss of
+    sentence-transformers has it. `alike` (B,) is 1 or 0.
+    """
+    distance = 1 - cosine
+    return 0.5 * (alike * distance**2 + (1 - alike) * F.relu(margin - distance) ** 2)
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {"cosine": cosine_loss, "contrastive": contrastive_loss}
+
+
+class _Embedder(Head):
+    """Pooling, dropout, an optional projection, and length 1: rows that are beside each other are pairs."""
+
+    def __init__(
+        self, num_features: int, loss: str, margin: float, dimensions: int | None, dropout: float, pooling: str
+    ) -> None:
+        super().__init__()
+        self.pooling, self.pair_loss, self.margin = pooling, LOSSES[loss], margin
+        self.needs = frozenset({"pooled" if pooling == "pooled" else "tokens"})
+        self.dropout = nn.Dropout(dropout)
+        self.project = nn.Linear(num_features, dimensions, bias=False) if dimensions else nn.Identity()
+        self.width = dimensions or num_features
+
+    def embed(self, features: Features) -> Tensor:
+        """Return one embedding of length 1 for each row of the features."""
+        return F.normalize(self.project(self.dropout(pool(features, self.pooling))), dim=-1)
+
+
+class Similarity(_Embedder):
+    """One number per pair: the cosine of its parts, 0 at the least target of train and 1 at the most."""
+
+    separate = True
+    least: Tensor
+    most: Tensor
+
+    def __init__(self, targets: Targets, *options: Any) -> None:
+        super().__init__(*options)
+        for name in ("least", "most"):
+            self.register_buffer(name, torch.tensor(float(targets.details[name])), persistent=False)
+
+    def encode(self, targets: Sequence[Any]) -> Tensor:
+        """Return the targets (B,), in their own unit."""
+        return torch.tensor([float(target) for target in targets])
+
+    def forward(self, features: Features) -> Tensor:
+        """Return cosines (B,) from 2B rows of features."""
+        return _cosines(self.embed(features))
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of pairs, summed, and their number."""
+        alike = (targets.to(outputs.dtype) - self.least) / (self.most - self.least)
+        return self.pair_loss(outputs, alike, self.margin).sum(), outputs.new_tensor(len(outputs))
+
+    def scores(self, outputs: Tensor) -> Tensor:
+        """Return similarities (B,) in the targets' own unit; below the least where a cosine is negative."""
+        return self.least + outputs * (self.most - self.least)
+
+    def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
+        """Return the similarity in the targets' own unit, and the cosine itself."""
+        pairs = zip(self.scores(outputs).tolist(), outputs.tolist(), strict=True)
+        return [{"value": value, "cosine": cosine} for value, cosine in pairs]
+
+
+class FewShot(_Embedder):
+    """One class per example, learnt from pairs of examples beside the classes themselves.
+
+    The classifier is the cosine to one direction per class, times SCALE.
+    """
+
+    def __init__(self, targets: Targets, classifier_weight: float, *options: Any) -> None:
+        super().__init__(*options)
+        self.classes, self.values = targets.classes, targets.details["values"]
+        self.classifier_weight = classifier_weight
+        self.linear = nn.Linear(self.width, len(self.classes), bias=False)
+        nn.init.zeros_(self.linear.weight)
+
+    def partners(self, targets: Sequence[Any]) -> Callable[[int], int]:
+        """Return the function that draws a partner for each row of train."""
+        return Partners([self.values[str(target)] for target in targets])
+
+    def encode(self, targets: Sequence[Any]) -> Tensor:
+        """Return class numbers (B,)."""
+        return torch.tensor([self.values[str(target)] for target in targets])
+
+    def forward(self, features: Features) -> dict[str, Tensor]:
+        """Return `logits` (rows, C) and, in training, `embeddings` (rows, D): rows are B, or with partners 2B."""
+        embeddings = self.embed(features)
+        logits = SCALE * self.linear(embeddings)
+        return {"logits": logits, "embeddings": embeddings} if self.training else {"logits": logits}
+
+    def loss(self, outputs: dict[str, Tensor], targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss, summed over examples, and their number.
+
+        With partners, `targets` are (B, 2): the loss of the pair, and `classifier_weight` times the mean cross-entropy
+        of its members. Without, as in evaluation, they are (B,): cross-entropy alone.
+        """
+        logits = outputs["logits"]
+        count = logits.new_tensor(len(targets))
+        entropy = F.cross_entropy(logits, targets.flatten(), reduction="sum")
+        if targets.ndim == 1:
+            return entropy, count
+        alike = (targets[:, 0] == targets[:, 1]).to(logits.dtype)
+        pairs = self.pair_loss(_cosines(outputs["embeddings"]), alike, self.margin).sum()
+        return pairs + self.classifier_weight * entropy / 2, count
+
+    def scores(self, outputs: dict[str, Tensor]) -> Tensor:
+        """Return class probabilities (B, C)."""
+        return outputs["logits"].softmax(-1)
+
+    def predict(self, outputs: dict[str, Tensor]) -> list[dict[str, Any]]:
+        """Return the likeliest class, its probability, and those of all classes."""
+        return name_classes(self.classes, self.scores(outputs))
+
+
+class Partners:
+    """Row to partner: half of the time another row of the same class, else a row of another class, all alike likely.
+
+    A row that is alone in its class always gets one of another. Rows are drawn from python's global generator.
+    """
+
+    def __init__(self, classes: Sequence[int]) -> None:
+        self.classes = np.asarray(classes)
+        self.order = np.argsort(self.classes, kind="stable")  # rows by class, ascending in each
+        self.place = np.argsort(self.order)  # where each row stands in `order`
+        self.ends = np.cumsum(np.bincount(self.classes))
+
+    def __call__(self, row: int) -> int:
+        """Return the partner of a row."""
+        end = int(self.ends[self.classes[row]])
+        start = int(self.ends[self.classes[row] - 1]) if self.classes[row] else 0
+        same = end - start > 1 and random.random() < 0.5
+        if same:
+            drawn = start + random.randrange(end - start - 1)
+            return int(self.order[drawn + (drawn >= self.place[row])])
+        drawn = random.randrange(len(self.order) - (end - start))
+        return int(self.order[drawn if drawn < start else drawn + end - start])
+
+
+def _cosines(embeddings: Tensor) -> Tensor:
+    """Return the cosine (B,) of each embedding of length 1 at an even row (2B, D) and the one after it."""
+    return (embeddings[0::2] * embeddings[1::2]).sum(-1)
