@@ -1,6 +1,6 @@
 """The components that the core brings, registered through the same hooks as any plugin's. Imports nothing heavy."""
 
-from inarch.builtin import heads, metrics, strategies, targets
+from inarch.builtin import answer_targets, embedder_targets, heads, metrics, segment_targets, strategies, targets
 from inarch.data import folder, hub, table
 from inarch.hookspecs import Register, hookimpl
 
@@ -20,6 +20,9 @@ def register_heads(register: Register) -> None:
     register("classifier", heads.classifier, read=targets.read_classes, verify=targets.verify_weights)
     register("multilabel", heads.multilabel, read=targets.read_labels, verify=targets.verify_weights)
     register("regressor", heads.regressor, read=targets.read_numbers)
+    register("embedder", heads.embedder, read=embedder_targets.read_embedder, verify=embedder_targets.verify_embedder)
+    register("tagger", heads.tagger, read=segment_targets.read_segments, verify=segment_targets.verify_tagger)
+    register("span", heads.span, read=answer_targets.read_answers)
 
 
 @hookimpl
@@ -45,4 +48,5 @@ def register_strategies(register: Register) -> None:
     """Register the strategies that every domain shares."""
     register("full", strategies.full)
     register("linear_probe", strategies.linear_probe)
+    register("lora", strategies.lora)
     register("scratch", strategies.scratch)

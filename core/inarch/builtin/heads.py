@@ -109,3 +109,50 @@ def embedder(
     if targets.details["mode"] == "pairs":
         return Similarity(targets, *options)
     return FewShot(targets, classifier_weight, *options)
+
+
+def tagger(
+    targets: Targets,
+    num_features: int,
+    *,
+    scheme: Literal["bio", "bioes", "units"] = "bio",
+    repair: Literal["begin", "error"] = "begin",
+    label_smoothing: Share = 0.0,
+    class_weights: ClassWeights = "none",
+    hidden: Width | None = None,
+    dropout: Dropout = 0.0,
+) -> "Head":
+    """Choose one tag per unit (word, frame) and read segments from the tags: names, chunks, parts of speech, events.
+
+    Units that were cut off are in no segment. The backbone must provide units.
+
+    scheme: of the tags that are learnt, whichever the data has: `bio` (a segment begins with B, goes on with I),
+    `bioes` (and ends with E; S is one unit alone), or `units`: each has a tag of its own, as in parts of speech.
+    repair: an I that follows no B or I of its label begins a segment, as for conlleval, and is counted; or is an error.
+    label_smoothing: as for `classifier`, over the tags.
+    class_weights: weight of a label's tags in the loss, O for no label; `balanced` is segments / (labels x segments of
+    the label) in train.
+    hidden, dropout: as for `classifier`.
+    """
+    from inarch.builtin.tagger import Tagger
+
+    del repair  # read by the verification of targets
+    return Tagger(targets, num_features, scheme, label_smoothing, class_weights, hidden, dropout)
+
+
+def span(
+    targets: Targets,
+    num_features: int,
+    *,
+    longest: Annotated[int, Range(least=1)] = 30,
+    hidden: Width | None = None,
+    dropout: Dropout = 0.0,
+) -> "Head":
+    """Find the one stretch of an input that answers: where it starts and where it ends, each among all units.
+
+    longest: units that an answer may have; 30 words as in BERT's code for SQuAD (arXiv 1810.04805).
+    hidden, dropout: as for `classifier`.
+    """
+    from inarch.builtin.span import Span
+
+    return Span(targets, num_features, longest, hidden, dropout)

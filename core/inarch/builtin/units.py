@@ -1,0 +1,41 @@
+"""What heads over units (words, frames) share. Shapes: B batch, D features, T tokens, U units."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from inarch.interfaces.backbone import Features
+
+
+def layers(num_features: int, size: int, hidden: int | None, dropout: float) -> nn.Sequential:
+    """Return an optional hidden layer with GELU, dropout, and a linear layer to `size` outputs."""
+    first = [nn.Linear(num_features, hidden), nn.GELU()] if hidden else []
+    return nn.Sequential(*first, nn.Dropout(dropout), nn.Linear(hidden or num_features, size))
+
+
+def gather(features: Features) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the tokens that answer for each unit (B, U, D), and what of the outputs tells where units are.
+
+    These are `places` (B, U, 2), and `seen` (B, U): the unit has a token; it was not cut off and is no padding.
+    """
+    assert features.tokens is not None and features.units is not None and features.places is not None
+    none = max(0, 1 - features.units.shape[1])  # of inputs without any unit: one of padding, for maxima over units
+    units, places = F.pad(features.units, (0, none), value=-1), F.pad(features.places, (0, 0, 0, none))
+    index = units.clamp_min(0)[..., None].expand(-1, -1, features.tokens.shape[-1])
+    return features.tokens.gather(1, index), {"places": places, "seen": units >= 0}
+
+
+def real(places: Tensor) -> Tensor:
+    """Say of each unit (B, U) whether it is no padding, which lies at (0, 0)."""
+    return places[..., 1] > 0
+
+
+def readable(place: float) -> float:
+    """Return a place for people: whole numbers (of characters) as such, seconds to a tenth of a millisecond."""
+    return int(place) if place.is_integer() else round(place, 4)
+
+
+def pad(rows: list[list[int]]) -> Tensor:
+    """Return rows of numbers as one tensor (B, longest), filled up with 0."""
+    width = max(map(len, rows), default=0)
+    return torch.tensor([row + [0] * (width - len(row)) for row in rows], dtype=torch.long).view(len(rows), width)
