@@ -233,8 +233,9 @@ def build(entry: Entry, options: Mapping[str, Any], *given: Any) -> Any:
         raise
     except ImportError as error:
         plugin = loaded().known[entry.plugin]
+        extra = entry.name if plugin.name == CORE else plugin.name  # the core has extras for single components
         hint = (
-            f"pip install 'inarch[{plugin.name}]'"
+            f"pip install 'inarch[{extra}]'"
             if plugin.distribution == "inarch"
             else f"pip install {plugin.distribution}"
         )

@@ -16,11 +16,11 @@ from inarch.recipe import Train
 def make_optimizer(model: Model, phase: Phase, train: Train) -> torch.optim.Optimizer:
     """Make the optimizer of a phase: one group for each rate, with and without weight decay.
 
-    Parameters with fewer than two dimensions (biases, norms) are not decayed.
+    Frozen parameters are left out; those with fewer than two dimensions (biases, norms) are not decayed.
     """
-    rates = dict(zip([tuple(layer) for layer in model.backbone.layers()], phase.layer_rates, strict=True))
-    rated = [(parameter, rate) for layer, rate in rates.items() if rate is not None
-             for name, parameter in model.backbone.named_parameters() if name in set(layer)]  # fmt: skip
+    own = dict(model.backbone.named_parameters())
+    rated = [(own[name], rate) for layer, rate in zip(model.backbone.layers(), phase.layer_rates, strict=True)
+             if rate is not None for name in layer if phase.trains is None or name in phase.trains]  # fmt: skip
     rated += [(parameter, phase.head_rate) for parameter in model.head.parameters() if parameter.requires_grad]
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter, rate in rated:
