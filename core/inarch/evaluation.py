@@ -20,7 +20,7 @@ from inarch.data.loaders import Examples, Item, StreamSteps, load
 from inarch.data.order import evaluation_keys
 from inarch.errors import DataError
 from inarch.interfaces.dataset import Stream
-from inarch.model import Model, to_device
+from inarch.model import Model, to_device, to_float
 from inarch.plugins import Entry, build
 
 
@@ -30,14 +30,22 @@ class Evaluated:
 
     rows: list[int]
     """Numbers of the rows that could be read."""
-    outputs: Tensor
-    """The head's outputs, first dimension as long as `rows`; on the CPU."""
-    targets: Tensor
-    """Encoded targets, likewise."""
+    outputs: Tensor | None
+    """The head's outputs, first dimension as long as `rows`, on the CPU; None if it is measured by its predictions."""
+    predictions: list[dict[str, Any]] | None
+    """Then these, one for each row."""
+    targets: Any
+    """Encoded targets likewise, or with predictions the raw targets."""
     loss: float
     """Mean loss."""
     skipped: list[str]
     """Places and reasons of rows that could not be read."""
+
+    def compared(self, model: Model) -> Any:
+        """Return what metrics compare with `targets`: the head's scores, or the predictions."""
+        if self.outputs is None:
+            return self.predictions
+        return model.head.scores(self.outputs.to(next(model.parameters()).device)).cpu()  # type: ignore[union-attr]
 
 
 @torch.inference_mode()
@@ -54,11 +62,22 @@ def evaluate(model: Model, examples: Examples, batch_size: int, accelerator: Acc
     if not full:
         raise DataError("no example of the split could be read: " + "; ".join(skipped[:3]))
     rows = [row for part in full for row in part["rows"]]
-    if len(rows) + len(skipped) != len(examples.rows) or rows != sorted(set(rows)):
+    if len(rows) + len(skipped) != len(examples.rows) or len(rows) != len(set(rows)):
         raise RuntimeError(f"evaluation saw {len(rows)} rows instead of {len(examples.rows)}; this is a bug in inarch")
+    order = sorted(range(len(rows)), key=rows.__getitem__)
+    outputs, predictions, targets = (_joined(full, name, order) for name in ("outputs", "predictions", "targets"))
     loss = sum(part["loss"] for part in full) / sum(part["count"] for part in full)
-    outputs, targets = (torch.cat([part[name] for part in full]) for name in ("outputs", "targets"))
-    return Evaluated(rows, outputs, targets, loss, skipped)
+    return Evaluated([rows[index] for index in order], outputs, predictions, targets, loss, skipped)
+
+
+def _joined(parts: Sequence[Mapping[str, Any]], name: str, order: Sequence[int]) -> Any:
+    """Put the batches' tensors, or lists, together and into the order of the rows."""
+    if parts[0][name] is None:
+        return None
+    if isinstance(parts[0][name], Tensor):
+        return torch.cat([part[name] for part in parts])[torch.tensor(order)]
+    listed = [value for part in parts for value in part[name]]
+    return [listed[index] for index in order]
 
 
 def build_metrics(entries: Sequence[tuple[Entry, Mapping[str, Any]]], targets: Any) -> dict[str, Any]:
@@ -73,23 +92,29 @@ def build_metrics(entries: Sequence[tuple[Entry, Mapping[str, Any]]], targets: A
 
 def predictions(model: Model, evaluated: Evaluated, examples: Examples) -> Iterator[dict[str, Any]]:
     """Yield one plain prediction per row, with where the row is, its input (if that is text), and its raw target."""
-    dataset = examples.dataset
+    dataset, readable = examples.dataset, not isinstance(examples.rows, Stream)
     for start in range(0, len(evaluated.rows), 256):
         rows = evaluated.rows[start : start + 256]
-        predicted = model.head.predict(evaluated.outputs[start : start + 256].to(next(model.parameters()).device))
-        for row, prediction in zip(rows, predicted, strict=True):
-            known = {"row": row, "place": examples.rows.where(row)}
-            if not isinstance(examples.rows, Stream):
-                raw = examples.rows[row]
-                known |= {"input": _text(dataset.raw(raw)), "target": raw[dataset.target]}
+        found = [examples.rows[row] if readable else None for row in rows]
+        if evaluated.outputs is None:
+            predicted = (evaluated.predictions or [])[start : start + 256]
+        else:
+            outputs = evaluated.outputs[start : start + 256].to(next(model.parameters()).device)
+            predicted = model.predict(outputs, [row and dataset.raw(row) for row in found])
+        for number, row, prediction in zip(rows, found, predicted, strict=True):
+            known = {"row": number, "place": examples.rows.where(number)}
+            if row is not None:
+                known |= {"input": _text(dataset.raw(row)), "target": row[dataset.target]}
             yield {**known, **prediction}
 
 
 def _text(raw: Any) -> Any:
     """Return a raw input that a line of text can hold: a file's name, a text, or several; else None."""
-    if isinstance(raw, tuple):
+    if isinstance(raw, Mapping):
+        return {name: _text(part) for name, part in raw.items()}
+    if isinstance(raw, list):
         return [_text(part) for part in raw]
-    return raw if isinstance(raw, str | int | float) else None
+    return str(raw) if isinstance(raw, Path) else raw if isinstance(raw, str | int | float) else None
 
 
 def write_predictions(path: Path, lines: Iterator[dict[str, Any]]) -> None:
@@ -110,7 +135,7 @@ def _items(examples: Examples, batch_size: int, accelerator: Accelerator, worker
         batches = load(StreamSteps(examples, [None], batch_size, 0), None, min(workers, 1))
         mine: Iterator[Item] = (item for number, item in enumerate(batches) if number % processes == process)
     else:
-        shares = evaluation_keys(len(examples.rows), batch_size, processes, process)
+        shares = evaluation_keys(len(examples.rows), batch_size, processes, process, examples.lengths)
         keys = [(None, batch, len(batch)) for batch in shares]
         mine = load(examples, keys, workers)
     for _ in range(rounds):
@@ -118,16 +143,13 @@ def _items(examples: Examples, batch_size: int, accelerator: Accelerator, worker
 
 
 def _run(model: Model, item: Item, device: torch.device) -> dict[str, Any]:
+    part = {"rows": item["rows"], "skipped": item["skipped"]}
     if not item["rows"]:
-        return {"rows": [], "skipped": item["skipped"]}
+        return part
     moved = to_device(item, device)
-    outputs = model(moved["batch"]).float()
+    outputs = to_float(model(moved["batch"]))
     loss, count = model.head.loss(outputs, moved["targets"])
-    return {
-        "rows": item["rows"],
-        "skipped": item["skipped"],
-        "outputs": outputs.cpu(),
-        "targets": item["targets"],
-        "loss": float(loss),
-        "count": float(count),
-    }
+    part |= {"loss": float(loss), "count": float(count), "outputs": None, "predictions": None}
+    if "raws" in item:
+        return part | {"predictions": model.predict(outputs, item["raws"]), "targets": item["truths"]}
+    return part | {"outputs": outputs.cpu(), "targets": item["targets"]}

@@ -3,12 +3,9 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 RESAMPLES = 1_000
 FEWEST_RESAMPLES = 200
@@ -29,18 +26,19 @@ class Estimate:
 
 
 def estimate(
-    metrics: Mapping[str, Any], scores: "Tensor", targets: "Tensor", groups: Sequence[Any] | None, seed: int = 0
+    metrics: Mapping[str, Any], compared: Any, targets: Any, groups: Sequence[Any] | None, seed: int = 0
 ) -> dict[str, Estimate]:
     """Return every metric with its percentile interval (Efron and Tibshirani 1993, chapter 13).
 
+    compared: what metrics compare with `targets`: tensors, or lists of predictions and of raw targets.
     Examples are resampled with replacement; with `groups` (one per example) whole groups are, for examples of one
     speaker or patient are not independent.
     """
-    draws = _draws(len(scores), groups, np.random.default_rng(seed))
+    draws = _draws(len(compared), groups, np.random.default_rng(seed))
     result = {}
     for name, metric in metrics.items():
-        value = compute(metric, scores, targets)
-        resampled = [compute(metric, scores[draw], targets[draw]) for draw in draws]
+        value = compute(metric, compared, targets)
+        resampled = _resampled(metric, compared, targets, draws)
         finite = [number for number in resampled if np.isfinite(number)]
         if len(finite) < max(2, len(draws) // 2):
             result[name] = Estimate(value)
@@ -50,7 +48,29 @@ def estimate(
     return result
 
 
-def compute(metric: Any, scores: "Tensor", targets: "Tensor") -> float:
+def _resampled(metric: Any, compared: Any, targets: Any, draws: Sequence[Any]) -> list[float]:
+    """Return the metric of each draw; on predictions, whose comparison is slow, added up from a state per example."""
+    if not isinstance(compared, list):
+        return [compute(metric, compared[draw], targets[draw]) for draw in draws]
+    states = np.array([_state(metric, one, target) for one, target in zip(compared, targets, strict=True)])
+    return [_from_state(metric, states[draw].sum(0)) for draw in draws]
+
+
+def _state(metric: Any, prediction: Any, target: Any) -> list[float]:
+    """Return the metric's sums after one example."""
+    metric.reset()
+    metric.update([prediction], [target])
+    return [float(getattr(metric, name)) for name in metric.metric_state]
+
+
+def _from_state(metric: Any, sums: Sequence[float]) -> float:
+    for name, value in zip(metric.metric_state, sums, strict=True):
+        setattr(metric, name, getattr(metric, name).new_tensor(value))
+    metric._computed = None  # what it remembers of the draw before
+    return float(metric.compute())
+
+
+def compute(metric: Any, compared: Any, targets: Any) -> float:
     """Return a metric's value on all examples at once.
 
     torchmetrics warns where a class has no example, as small splits and resamples of them often have not.
@@ -58,7 +78,7 @@ def compute(metric: Any, scores: "Tensor", targets: "Tensor") -> float:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, message="No (positive|negative) samples")
         metric.reset()
-        metric.update(scores, targets)
+        metric.update(compared, targets)
         value = float(metric.compute())
         metric.reset()
     return value

@@ -18,6 +18,13 @@ def to_device(item: dict[str, Any], device: torch.device) -> dict[str, Any]:
     return {**item, "batch": batch, "targets": item["targets"].to(device, non_blocking=True)}
 
 
+def to_float(outputs: Any) -> Any:
+    """Return outputs of half precision in fp32, others as they are."""
+    if isinstance(outputs, Tensor):
+        return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
+    return {name: to_float(tensor) for name, tensor in outputs.items()}
+
+
 class Model(nn.Module):
     """Inputs to outputs. Frozen layers stay in evaluation mode whatever `train()` says."""
 
@@ -31,10 +38,18 @@ class Model(nn.Module):
         self.backbone, self.head = backbone, head
         self.frozen: list[nn.Module] = []
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Return outputs for a batch."""
-        outputs: Tensor = self.head(self.backbone(**batch))
-        return outputs
+    def forward(self, batch: Batch) -> Any:
+        """Return outputs for a batch: a tensor, or tensors by name."""
+        return self.head(self.backbone(**batch))
+
+    def predict(self, outputs: Any, raws: Sequence[Any]) -> list[dict[str, Any]]:
+        """Return the head's predictions; where one names a place, what lies there in its raw input is added."""
+        predictions: list[dict[str, Any]] = self.head.predict(outputs)
+        for prediction, raw in zip(predictions, raws, strict=True):
+            segments = prediction.get("segments", [prediction] if "start" in prediction else [])
+            for segment in segments:
+                segment.update(self.backbone.part(raw, segment["start"], segment["end"]))
+        return predictions
 
     def train(self, mode: bool = True) -> "Model":
         """Set training mode; frozen modules must not drift: batch norm and dropout stay in evaluation mode."""
@@ -43,19 +58,23 @@ class Model(nn.Module):
             module.train(False)
         return self
 
-    def freeze(self, layers: Sequence[int]) -> dict[str, Tensor]:
-        """Freeze exactly the given layers of the backbone; return their parameters and buffers."""
-        partition = check_layers(self.backbone)
-        names = {name for index in layers for name in partition[index]}
+    def freeze(self, layers: Sequence[int], trains: frozenset[str] | None = None) -> dict[str, Tensor]:
+        """Freeze exactly the given layers of the backbone, and of the others what is not in `trains` (None: nothing).
+
+        Modules without a trained parameter stay in evaluation mode. Returns frozen parameters, and their buffers.
+        """
+        frozen = {name for index in layers for name in check_layers(self.backbone)[index]}
         for name, parameter in self.backbone.named_parameters():
-            parameter.requires_grad_(name not in names)
-        self.frozen = [module for path, module in self.backbone.named_modules() if _is_frozen(path, module, names)]
+            if trains is not None and name not in trains:
+                frozen.add(name)
+            parameter.requires_grad_(name not in frozen)
+        stateful = trains is not None  # beside adapters, a norm without parameters must not drift either
+        found = {path: m for path, m in self.backbone.named_modules() if _is_frozen(path, m, frozen, stateful)}
+        self.frozen = list(found.values())
         self.train(self.training)
-        prefixes = tuple(
-            f"{path}." if path else "" for path, module in self.backbone.named_modules() if module in self.frozen
-        )
+        prefixes = tuple(f"{path}." if path else "" for path in found)
         state = self.backbone.state_dict()
-        return {name: state[name] for name in state if name in names or name.startswith(prefixes)} if prefixes else {}
+        return {name: tensor for name, tensor in state.items() if name in frozen or name.startswith(prefixes)}
 
 
 def check_layers(backbone: Backbone) -> list[list[str]]:
@@ -82,7 +101,7 @@ def count_parameters(model: nn.Module) -> tuple[int, int]:
     return sum(size for size, _ in sizes), sum(size for size, trained in sizes if trained)
 
 
-def _is_frozen(path: str, module: nn.Module, names: set[str]) -> bool:
+def _is_frozen(path: str, module: nn.Module, frozen: set[str], stateful: bool) -> bool:
     prefix = f"{path}." if path else ""
     own = [prefix + name for name, _ in module.named_parameters()]
-    return bool(own) and names.issuperset(own)
+    return frozen.issuperset(own) if own else stateful and any(True for _ in module.buffers())

@@ -55,6 +55,18 @@ def load_strictly(
     module.load_state_dict(dict(state), strict=False)
 
 
+def savable(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state as safetensors wants it: on the CPU, contiguous, each tensor with memory of its own."""
+    seen: set[int] = set()
+    saved = {}
+    for name, tensor in state.items():
+        saved[name] = tensor.detach().cpu().contiguous()
+        if saved[name].data_ptr() in seen:  # tied to another, as embeddings often are
+            saved[name] = saved[name].clone()
+        seen.add(saved[name].data_ptr())
+    return saved
+
+
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
     """Return the SHA-256 over names, types, shapes and bytes of tensors, in the order of their names."""
     digest = hashlib.sha256()

@@ -1,8 +1,10 @@
 """Loaders: rows to batches, in worker processes. One item is one optimizer step's part of this process.
 
 An item is a dict with `batch`, `targets`, `rows` (numbers of the rows in it), `size` (examples in the step over all
-processes) and `skipped` (places and reasons of rows that could not be read). An item whose rows are all missing has no
-batch. An item that is only `error` is a DataError, for an exception that crosses a process boundary loses its type.
+processes), `tokens` (how many, and how many with padding) and `skipped` (places and reasons of rows that could not be
+read). An item whose rows are all missing has no batch. In evaluation an item for a head that is measured by its
+predictions has `raws` and `truths`, the raw inputs and targets. An item that is only `error` is a DataError, for an
+exception that crosses a process boundary loses its type.
 """
 
 import os
@@ -17,9 +19,10 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data import Dataset as TorchDataset
 
+from inarch.data.inputs import Inputs, split_parts
 from inarch.data.order import Indices
 from inarch.errors import DataError
-from inarch.interfaces.backbone import Backbone
+from inarch.interfaces.backbone import Backbone, Example
 from inarch.interfaces.dataset import Dataset, Stream
 from inarch.interfaces.head import Head
 
@@ -43,6 +46,19 @@ def seeded(*key: int) -> Iterator[None]:
         torch.default_generator.set_state(state[2])
 
 
+class _Raws(Sequence[Any]):
+    """The raw inputs of a split, read when asked for."""
+
+    def __init__(self, dataset: Dataset, rows: Any) -> None:
+        self.dataset, self.rows = dataset, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.dataset.raw(self.rows[index])
+
+
 class Examples(TorchDataset[Item]):
     """One split, ready to be read: ``examples[(epoch, rows, size)]`` is a finished item; epoch None is evaluation."""
 
@@ -52,7 +68,24 @@ class Examples(TorchDataset[Item]):
         self.dataset, self.seed, self.skip_unreadable = dataset, seed, skip_unreadable
         self.rows = dataset.splits[split]
         self.transforms = {training: backbone.transform(training) for training in (True, False)}
-        self.collate, self.encode, self.mix = backbone.collate, head.encode, head.mix
+        self.separate = head.separate
+        self.collate, self.encode, self.mix, self.length = backbone.collate, head.encode, head.mix, backbone.length
+        self.inputs: Inputs | None = None
+        self.partner: Callable[[int], int] | None = None
+        self.readable = type(head).scores is Head.scores  # metrics then read predictions, which may quote the input
+        if not isinstance(self.rows, Stream):
+            self.inputs = Inputs(_Raws(dataset, self.rows), backbone, head.separate)
+            self.partner = head.partners(self.rows.column(dataset.target)) if split == "train" else None
+
+    @property
+    def lengths(self) -> "np.ndarray[Any, Any] | None":
+        """How long each example is, or None where that is not known beforehand."""
+        return None if self.inputs is None else self.inputs.lengths
+
+    @property
+    def notes(self) -> list[str]:
+        """What people should know of the inputs."""
+        return [] if self.inputs is None else self.inputs.notes
 
     def __getitem__(self, key: Key) -> Item:
         """Read, transform and collate the rows of one step."""
@@ -64,7 +97,7 @@ class Examples(TorchDataset[Item]):
         read, skipped = [], []
         for index, row in rows:
             try:
-                read.append((index, *self._read(index, row, epoch)))
+                read.append((index, row, *self._read(index, row, epoch)))
             except (OSError, ValueError, DataError) as error:
                 place = f"{self.rows.where(index)}: {error}"
                 if not self.skip_unreadable:
@@ -72,28 +105,47 @@ class Examples(TorchDataset[Item]):
                 skipped.append(place)
         item: Item = {"rows": [index for index, *_ in read], "size": size, "skipped": skipped}
         if read:
-            item["batch"] = self.collate([example for _, example, _, _ in read])
-            item["targets"] = self._targets(read)
+            members = [member for _, _, members, _ in read for member in members]
+            lengths = [self.length(member) for member in members]
+            item |= {"batch": self.collate(members), "targets": self._targets(read)}
+            item["tokens"] = (sum(lengths), max(lengths) * len(lengths))
+        if epoch is None and self.readable:
+            item["raws"] = [self.dataset.raw(row) for _, row, *_ in read]
+            item["truths"] = [row[self.dataset.target] for _, row, *_ in read]
         return item
 
-    def _read(self, index: int, row: Any, epoch: int | None) -> tuple[Any, Any, Any]:
-        if epoch is None:
-            return self.transforms[False](self.dataset.raw(row)), row[self.dataset.target], None
-        transform = self.transforms[True]
+    def _read(self, index: int, row: Any, epoch: int | None) -> tuple[list[Example], Any]:
+        """Return the examples of a row, and the target of what was mixed in or put beside it."""
+        if epoch is None or (self.partner is None and self.lengths is not None):  # prepared: nothing is drawn at random
+            return self._members(index, row, False), None
         with seeded(self.seed, epoch, index):
-            example = transform(self.dataset.raw(row))
-            if not hasattr(transform, "mix") or isinstance(self.rows, Stream):
-                return example, row[self.dataset.target], None
+            members = self._members(index, row, True)
+            if self.partner is not None:
+                beside = self.partner(index)
+                other = self.rows[beside]
+                return [*members, *self._members(beside, other, True)], other[self.dataset.target]
+            if not hasattr(self.transforms[True], "mix") or isinstance(self.rows, Stream):
+                return members, None
             partner = self.rows[int(torch.randint(len(self.rows), ()))]
-            example, share = transform.mix(example, transform(self.dataset.raw(partner)))
-            return example, row[self.dataset.target], (partner[self.dataset.target], share)
+            change: Any = self.transforms[True]
+            mixed, share = change.mix(*members, change(self.dataset.raw(partner)))
+            return [mixed], (partner[self.dataset.target], share)
+
+    def _members(self, index: int, row: Any, training: bool) -> list[Example]:
+        """Return an example for each part of a row that goes through the backbone by itself."""
+        if self.inputs is not None and self.inputs.prepared is not None:
+            return self.inputs[index]
+        return [self.transforms[training](part) for part in split_parts(self.dataset.raw(row), self.separate)]
 
     def _targets(self, read: Sequence[tuple[int, Any, Any, Any]]) -> torch.Tensor:
-        targets = self.encode([target for _, _, target, _ in read])
+        targets = self.encode([row[self.dataset.target] for _, row, *_ in read])
         if read[0][3] is None:
             return targets
-        partners = self.encode([mixed[0] for *_, mixed in read])
-        return self.mix(targets, partners, torch.tensor([float(mixed[1]) for *_, mixed in read]))
+        others = [other for *_, other in read]
+        if self.partner is not None:
+            return torch.stack([targets, self.encode(others)], 1)
+        return self.mix(targets, self.encode([mixed[0] for mixed in others]),
+                        torch.tensor([float(mixed[1]) for mixed in others]))  # fmt: skip
 
 
 class StreamSteps(IterableDataset[Item]):

@@ -1,6 +1,7 @@
 """What a backbone is: inputs to features.
 
-Shapes: B batch, D features, T tokens (words, patches, audio frames), H W height and width.
+Shapes: B batch, D features, T tokens (pieces of words, patches, audio frames), U units (words, frames), H W height and
+width.
 """
 
 from abc import ABC, abstractmethod
@@ -25,6 +26,11 @@ class Features(NamedTuple):
     """(B, T), True where a token is real and not padding."""
     maps: tuple[Tensor, ...] | None = None
     """Tensors (B, C_i, H_i, W_i), finest first."""
+    units: Tensor | None = None
+    """(B, U), the number of the token that answers for each unit of the input (a word's first piece, a frame); -1:
+    none, for the unit was cut off or is padding."""
+    places: Tensor | None = None
+    """(B, U, 2), where each unit lies in the raw input, [start, end): characters, seconds. (0, 0) is padding."""
 
 
 class Backbone(nn.Module, ABC):
@@ -43,6 +49,9 @@ class Backbone(nn.Module, ABC):
     resolved: Mapping[str, Any]
     """The builder's options, every default written out: the same builder called with them makes the same pipeline."""
 
+    facts: Mapping[str, Any] = {}
+    """What `environment.json` should record of it: versions of its libraries, where the weights came from."""
+
     def load_weights(self) -> None:
         """Load the weights that the options name, strictly; missing or unexpected keys are a WeightsError."""
 
@@ -54,6 +63,30 @@ class Backbone(nn.Module, ABC):
         index). With `training` it may have a method ``mix(example, partner) -> (example, share)`` that blends in
         another training example; `share`, 0 to 1, is how much of the first is left. The core mixes the targets alike.
         """
+
+    def prepare(self, raws: Sequence[Any]) -> Sequence[Example] | None:
+        """Return the examples of raw inputs, made at once and held in memory; None: `transform` makes them when needed.
+
+        They equal what ``transform(False)`` makes. One that cannot be read raises ValueError when it is asked for. The
+        first call of a training is for train: options that depend on the data are settled by it, in `resolved`. The
+        answer may have `notes`, a list of sentences for people, about inputs that were cut for example.
+        """
+        return None
+
+    def length(self, example: Example) -> int:
+        """Return how long a prepared example is (tokens, frames): batches are made of examples of similar length."""
+        return 1
+
+    def part(self, raw: Any, start: float, end: float) -> dict[str, Any]:
+        """Return what lies at a place of a raw input, as plain data for people to read."""
+        return {}
+
+    def files(self) -> dict[str, bytes]:
+        """Return small files by name that a bundle needs beside the weights, a vocabulary for example.
+
+        They are given back to the builder as its option `files`, the path of a folder, which recipes leave out.
+        """
+        return {}
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         """Stack examples to a batch; override to pad."""

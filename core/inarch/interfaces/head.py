@@ -4,12 +4,14 @@ Shapes: B batch, C classes, D features.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from inarch.interfaces.backbone import Features
+
+Outputs = Tensor | dict[str, Tensor]
 
 
 class Head(nn.Module, ABC):
@@ -17,26 +19,42 @@ class Head(nn.Module, ABC):
 
     needs: frozenset[str]
     """Which fields of Features `forward` reads."""
+    separate: bool = False
+    """The parts of an input that has several go through the backbone one by one: the features have B x parts rows."""
 
     @abstractmethod
     def encode(self, targets: Sequence[Any]) -> Tensor:
         """Return raw targets, one per example, as a tensor whose first dimension is B."""
 
     @abstractmethod
-    def forward(self, features: Features) -> Tensor:
+    def forward(self, features: Features) -> Outputs:
         """Return outputs, first dimension B."""
 
     @abstractmethod
-    def loss(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(self, outputs: Any, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return (sum, count), never a mean: the loop divides by the count over all micro-batches and processes."""
 
-    @abstractmethod
-    def scores(self, outputs: Tensor) -> Tensor:
-        """Return what metrics compare with the encoded targets: probabilities (B, C), or values."""
+    def scores(self, outputs: Any) -> Tensor | None:
+        """Return what metrics compare with the encoded targets: probabilities (B, C), or values.
+
+        A head without scores is measured by its predictions: metrics then compare lists of these with the raw targets.
+        """
+        return None
 
     @abstractmethod
-    def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
-        """Return one plain, readable prediction per example, with its scores."""
+    def predict(self, outputs: Any) -> list[dict[str, Any]]:
+        """Return one plain, readable prediction per example, with its scores.
+
+        Where one says `start` and `end`, or has `segments` that do, the core adds what `Backbone.part` says of it.
+        """
+
+    def partners(self, targets: Sequence[Any]) -> Callable[[int], int] | None:
+        """Return a picklable function from a row of train to the row of its partner, drawn from the global generators.
+
+        The partner goes through the backbone beside the example: in training the features have 2B rows, example and
+        partner in turns, and encoded targets are (B, 2, ...). `targets` are the raw ones of train. None: no partners.
+        """
+        return None
 
     def mix(self, targets: Tensor, partners: Tensor, share: Tensor) -> Tensor:
         """Return targets blended like mixed inputs: `share` (B,) of the first, the rest of the partner's."""

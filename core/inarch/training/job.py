@@ -37,6 +37,11 @@ class Job:
         """Optimizer steps in one pass over train."""
         return steps_per_epoch(len(self.train.rows), self.recipe.train.batch_size)
 
+    @property
+    def notes(self) -> dict[str, list[str]]:
+        """What people should know of the inputs of train and valid."""
+        return {name: getattr(self, name).notes for name in ("train", "valid") if getattr(self, name) is not None}
+
     def workers(self, training: bool) -> int:
         """Return how many processes load data, for training or for an evaluation."""
         return worker_count(self.recipe.train.workers, self.accelerator.device.type != "cpu", training)

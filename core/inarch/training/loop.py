@@ -42,7 +42,7 @@ class _PhaseRun:
         self.job, self.state, self.phase, self.phases = job, state, phases[number], phases
         self.last_phase = number == len(phases) - 1
         model, train = job.model, job.recipe.train
-        self.frozen = model.freeze(self.phase.frozen)
+        self.frozen = model.freeze(self.phase.frozen, self.phase.trains)
         self.optimizer = make_optimizer(model, self.phase, train)
         self.average = Ema(model, train.ema) if train.ema else None
         self.scaler = torch.GradScaler(  # its default is for means; a loss here is a sum
@@ -57,7 +57,8 @@ class _PhaseRun:
             states.restore_random(resume_from, job.accelerator.process_index, job.accelerator.device)
         self.retry = Retry(model)
         self.skipped: list[str] = []  # by this process, since the last checkpoint
-        self.running = torch.tensor([state.loss_sum, state.loss_count], dtype=torch.float64)
+        sums = [state.loss_sum, state.loss_count, state.tokens, state.tokens_padded]
+        self.running = torch.tensor(sums, dtype=torch.float64)
         self.total_steps = self.phase.epochs * job.steps_per_epoch
 
     def run(self) -> None:
@@ -85,7 +86,8 @@ class _PhaseRun:
         if isinstance(job.train.rows, Stream):
             steps = StreamSteps(job.train, numbered, size, state.cursor, lambda step: share(step, processes, process))
             return load(steps, None, min(job.workers(training=True), 1), pin)
-        keys = training_keys(len(job.train.rows), size, seed, numbered, state.cursor, processes, process)
+        lengths = job.train.lengths
+        keys = training_keys(len(job.train.rows), size, seed, numbered, state.cursor, processes, process, lengths)
         return load(job.train, list(keys), job.workers(training=True), pin)
 
     def _step(self, item: Item) -> None:
@@ -116,7 +118,7 @@ class _PhaseRun:
                 "a process got no readable example of the stream in a step; use fewer processes or a larger batch_size"
             )
         for row in range(len(self.job.train.rows)):
-            stand_in = self.job.train[(None, [row], item["size"])]
+            stand_in = self.job.train[(0, [row], item["size"])]
             if stand_in.get("rows"):
                 return {**stand_in, "size": item["size"], "idle": True}
         raise RunError("no example of train can be read")
@@ -151,9 +153,11 @@ class _PhaseRun:
         """Evaluate, add a line to metrics.jsonl, and say whether it is the best so far."""
         job, state, every = self.job, self.state, self.job.recipe.train.evaluate_every
         self._refuse_non_finite()
-        loss_sum, count = self.running.tolist()
+        loss_sum, count, tokens, padded = self.running.tolist()
         line: dict[str, Any] = {"step": state.step, "epoch": state.epochs_done + state.cursor / job.steps_per_epoch,
                                 "phase": self.phase.name, "train": {"loss": loss_sum / count}}  # fmt: skip
+        if job.train.lengths is not None:
+            line["train"]["padding"] = 1 - tokens / padded
         if at_epoch_end:
             self.running = torch.zeros_like(self.running)
         if job.valid is not None and (every == "epoch" or state.step % every == 0):
@@ -176,7 +180,7 @@ class _PhaseRun:
 
     def _checkpoint(self) -> None:
         state = self.state
-        state.loss_sum, state.loss_count = self.running.tolist()
+        state.loss_sum, state.loss_count, state.tokens, state.tokens_padded = self.running.tolist()
         state.note_skipped(gather_object(self.skipped))
         self.skipped = []
         saving.save(self.job, state, self.optimizer, self.average, self.scaler)

@@ -19,8 +19,9 @@ def validate(job: Job, model: Model, state: RunState) -> dict[str, float]:
     job.progress.evaluating("valid")
     seen = evaluate(model, job.valid, evaluation_batch_size(job.recipe), job.accelerator, job.workers(training=False))
     state.note_skipped(seen.skipped)
-    scores = model.head.scores(seen.outputs.to(job.accelerator.device)).cpu()
-    return {"loss": seen.loss, **{name: compute(metric, scores, seen.targets) for name, metric in job.metrics.items()}}
+    compared = seen.compared(model)
+    figures = {name: compute(metric, compared, seen.targets) for name, metric in job.metrics.items()}
+    return {"loss": seen.loss, **figures}
 
 
 def judge(job: Job, state: RunState, values: Mapping[str, float]) -> bool:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from inarch.errors import RunError
+from inarch.weights import savable
 
 STATE = "state.json"
 
@@ -34,6 +35,10 @@ class RunState:
     """Sum of the training losses of the epoch under way."""
     loss_count: float = 0.0
     """What `loss_sum` is divided by for a mean."""
+    tokens: float = 0.0
+    """Tokens of the epoch under way."""
+    tokens_padded: float = 0.0
+    """The same with padding."""
     micro_batch_size: int = 0
     """Examples that a device holds at once."""
     best: float | None = None
@@ -68,9 +73,9 @@ def save(
     generators: list[dict[str, Any]],
 ) -> None:
     """Write the state and all tensors into an empty directory; `generators` has one `random_state` per process."""
-    save_file(_contiguous(model.state_dict()), directory / "model.safetensors")
+    save_file(savable(model.state_dict()), directory / "model.safetensors")
     if average is not None:
-        save_file(_contiguous(average.state_dict()), directory / "average.safetensors")
+        save_file(savable(average.state_dict()), directory / "average.safetensors")
     tensors, rest = _flatten_optimizer(optimizer)
     save_file(tensors, directory / "optimizer.safetensors")
     document = {"state": asdict(state), "optimizer": rest, "scaler": scaler.state_dict(), "random": generators}
@@ -142,10 +147,6 @@ def _part(directory: Path, name: str) -> Any:
 
 def _bytes(text: str) -> Tensor:
     return torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8)
-
-
-def _contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
 
 
 def _flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from inarch.data.loaders import Item
 from inarch.errors import RunError
-from inarch.model import Model, to_device
+from inarch.model import Model, to_device, to_float
 from inarch.training.optimization import micro_batches, scale_gradients
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -26,8 +26,9 @@ def accumulate(
     precision: str,
     scaler: Any,
 ) -> Tensor:
-    """Add the gradients of the summed loss over this process' part of a step; return (loss sum, count), shape (2,).
+    """Add the gradients of the summed loss over this process' part of a step.
 
+    Returns (loss sum, count, tokens, tokens with padding), shape (4,), of this process.
     `forward` is the model as accelerate prepared it. With several processes its last backward pass averages gradients
     over them; the caller divides by the global count.
     """
@@ -35,26 +36,28 @@ def accumulate(
     parts = math.ceil(largest_share / micro_batch_size)
     moved = to_device(item, accelerator.device)
     slices = micro_batches(len(item["rows"]), micro_batch_size, parts)
-    total = torch.zeros(
-        2, dtype=torch.float32 if accelerator.device.type == "mps" else torch.float64, device=accelerator.device
-    )
+    members = len(next(iter(moved["batch"].values()))) // len(item["rows"])  # an example's parts, or it and its partner
+    exact = torch.float32 if accelerator.device.type == "mps" else torch.float64
+    total = torch.zeros(4, dtype=exact, device=accelerator.device)
+    if not item.get("idle"):
+        total[2:] = torch.tensor(item["tokens"], dtype=exact)
     for number, (part, idle) in enumerate(slices):
         last = number == len(slices) - 1
         with nullcontext() if last else accelerator.no_sync(forward):
             with torch.autocast(accelerator.device.type, DTYPES.get(precision), enabled=precision in DTYPES):
-                outputs = forward({name: tensor[part] for name, tensor in moved["batch"].items()})
-            outputs = outputs.float() if outputs.dtype in DTYPES.values() else outputs
+                rows_of = slice(part.start * members, part.stop * members)
+                outputs = to_float(forward({name: tensor[rows_of] for name, tensor in moved["batch"].items()}))
             loss, count = model.head.loss(outputs, moved["targets"][part])
             counted = 0.0 if idle or item.get("idle") else 1.0
             accelerator.backward(scaler.scale(loss * counted))
-        total += torch.stack([loss.detach().to(total), torch.as_tensor(count).to(total)]) * counted
+        total[:2] += torch.stack([loss.detach().to(total), torch.as_tensor(count).to(total)]) * counted
     return total
 
 
 def optimize(
     model: Model, optimizer: Any, total: Tensor, accelerator: Accelerator, clip: float | None, scaler: Any
 ) -> Tensor:
-    """Divide the accumulated gradients by the global count, clip, and step; return the global (loss sum, count)."""
+    """Divide the accumulated gradients by the global count, clip, and step; return the global totals."""
     if accelerator.num_processes > 1:
         total = accelerator.reduce(total, reduction="sum")
     raw = getattr(optimizer, "optimizer", optimizer)

@@ -38,6 +38,7 @@ def describe(
         "precision": precision,
         "levers": levers,
         "seed": checked.recipe.seed,
+        "backbone": dict(model.backbone.facts),
         "classes": checked.targets.classes,
         "parameters": total,
         "layers": len(check_layers(model.backbone)),

@@ -8,14 +8,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
 
 from inarch import bundle, checkpoint, intervals, report
-from inarch.data.loaders import Examples
+from inarch.data.loaders import Examples, Item
 from inarch.evaluation import Evaluated, evaluate, predictions, write_predictions
 from inarch.interfaces.dataset import Stream
 from inarch.intervals import Estimate
-from inarch.model import Model, count_parameters
+from inarch.model import Model, count_parameters, to_device, to_float
 from inarch.training.job import Job, evaluation_batch_size
 from inarch.training.saving import load_best
 from inarch.training.state import RunState
@@ -57,7 +57,7 @@ def finish(job: Job, checked: Checked, state: RunState, started: float) -> Resul
         write_predictions(job.directory / "predictions" / f"{split}.jsonl", predictions(job.model, seen, examples))
         parity = _write_bundle(job, checked, seen, examples)
         result = Result(job.directory, split, estimates, best_step, parity, time.monotonic() - started)
-        _write_results(job, checked, result, state, seen)
+        _write_results(job, checked, result, state, seen, examples)
     job.accelerator.wait_for_everyone()
     return result
 
@@ -69,28 +69,38 @@ def measure(model: Model, seen: Evaluated, examples: Examples, metrics: Mapping[
     if group and not isinstance(examples.rows, Stream):
         column = examples.rows.column(group)
         groups = [column[row] for row in seen.rows]
-    return intervals.estimate(metrics, _scores(model, seen), seen.targets, groups)
-
-
-def _scores(model: Model, seen: Evaluated) -> Tensor:
-    return model.head.scores(seen.outputs.to(next(model.parameters()).device)).cpu()
+    return intervals.estimate(metrics, seen.compared(model), seen.targets, groups)
 
 
 def _write_bundle(job: Job, checked: Checked, seen: Evaluated, examples: Examples) -> float:
-    rows = seen.rows[:PARITY_EXAMPLES]
-    if isinstance(examples.rows, Stream):
-        first = list(islice(examples.rows.read(None, 0), rows[-1] + 1))
-        raw = [checked.dataset.raw(first[row]) for row in rows]
-    else:
-        raw = [checked.dataset.raw(examples.rows[row]) for row in rows]
+    found = _first_rows(seen, examples)
+    expected = _outputs(job, examples.assemble(found, None, len(found)))
+    raw = [checked.dataset.raw(row) for _, row in found]
     parts = {"backbone": (checked.one("backbone")[0], job.model.backbone.resolved), "head": checked.one("head")}
     facts = {"input": checked.dataset.input, "recipe": job.recipe.name, "domain": job.model.backbone.domain}
-    return bundle.write(
-        job.directory / "model", job.model, parts, checked.targets, facts, raw, seen.outputs[: len(raw)]
-    )
+    return bundle.write(job.directory / "model", job.model, parts, checked.targets, facts, raw, expected)
 
 
-def _write_results(job: Job, checked: Checked, result: Result, state: RunState, seen: Evaluated) -> None:
+def _first_rows(seen: Evaluated, examples: Examples) -> list[tuple[int, Any]]:
+    """Return the first rows that could be read, with their numbers."""
+    numbers = seen.rows[:PARITY_EXAMPLES]
+    if isinstance(examples.rows, Stream):
+        rows: Any = list(islice(examples.rows.read(None, 0), numbers[-1] + 1))
+    else:
+        rows = examples.rows
+    return [(number, rows[number]) for number in numbers]
+
+
+@torch.inference_mode()
+def _outputs(job: Job, item: Item) -> Any:
+    """Return what the training path answers to an item."""
+    job.model.eval()
+    return to_float(job.model(to_device(item, job.accelerator.device)["batch"]))
+
+
+def _write_results(
+    job: Job, checked: Checked, result: Result, state: RunState, seen: Evaluated, examples: Examples
+) -> None:
     total, trainable = count_parameters(job.model)
     summary = {
         "split": result.split,
@@ -101,10 +111,11 @@ def _write_results(job: Job, checked: Checked, result: Result, state: RunState, 
         "steps": state.step,
         "parity": result.parity,
         "frozen": state.frozen_hashes,
+        "notes": {**job.notes, result.split: examples.notes},
         "skipped": {**checked.skipped, "while training": state.skipped, f"while testing {result.split}": seen.skipped},
         "parameters": {"total": total, "trained": trainable},
         "seconds": round(result.seconds, 1),
     }
     checkpoint.write_atomically(job.directory / "results.json", json.dumps(summary, indent=1))
-    page = report.render(job.recipe, summary, state.history, checked.targets, _scores(job.model, seen), seen.targets)
+    page = report.render(job.recipe, summary, state.history, checked.targets, seen.compared(job.model), seen.targets)
     checkpoint.write_atomically(job.directory / "report.html", page)

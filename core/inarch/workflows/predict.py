@@ -1,26 +1,29 @@
 """Predict: raw inputs to predictions, one batch in memory at a time."""
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from inarch import bundle
-from inarch.data.table import SUFFIXES, read_columns
+from inarch.data.reading import SUFFIXES, read_columns
 from inarch.errors import DataError, unknown
 
 
 def predict(directory: Path, inputs: Sequence[str], column: str | None = None) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Yield (input, prediction) for files, the files of folders, and the rows of tables.
+    """Yield (input, prediction) for files, the files of folders, the rows of tables, and for - the lines of stdin.
 
     An input that cannot be read gives ``{"error": reason}`` and the rest goes on.
     """
     for name in inputs:
         if not name:
             raise DataError("an input is empty text; expected a file, a folder or a table")
-        if not Path(name).exists():
-            raise DataError(f"{name}: there is no such file or folder")
+        if name != "-" and not os.path.exists(name):  # noqa: PTH110  (Path.exists raises for names that are too long)
+            raise DataError(
+                f"{name[:200]}: there is no such file or folder; inputs themselves are read from -, a line each"
+            )
     opened = bundle.load(directory)
     trained_on = column or opened.description["input"]
     found = _expand(inputs, trained_on)
@@ -33,22 +36,24 @@ def predict(directory: Path, inputs: Sequence[str], column: str | None = None) -
 def _expand(inputs: Sequence[str], column: str | list[str]) -> Iterator[Any]:
     for name in inputs:
         path = Path(name)
-        if path.is_dir():
+        if name == "-":
+            yield from (line.rstrip("\r\n") for line in sys.stdin)
+        elif path.is_dir():
             yield from _files(path)
         elif path.suffix.lower() in SUFFIXES:
             yield from _rows(path, column)
         else:
-            yield str(path)
+            yield path
 
 
-def _files(folder: str | Path) -> Iterator[str]:
+def _files(folder: str | Path) -> Iterator[Path]:
     """Yield the files below a folder as the file system lists them: sorting would hold a million names in memory."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir() and not entry.name.startswith("."):
                 yield from _files(entry.path)
             elif not entry.name.startswith("."):
-                yield entry.path
+                yield Path(entry.path)
 
 
 def _rows(path: Path, column: str | list[str]) -> Iterator[Any]:
@@ -58,11 +63,11 @@ def _rows(path: Path, column: str | list[str]) -> Iterator[Any]:
         if name not in columns:
             raise DataError(f"{path}: {unknown('column', name, columns)} Choose with --column.")
     for values in zip(*(columns[name] for name in wanted), strict=True):
-        raw = tuple(_beside(path, value) for value in values)
-        yield raw[0] if isinstance(column, str) else raw
+        raw = [_beside(path, value) for value in values]
+        yield raw[0] if isinstance(column, str) else dict(zip(wanted, raw, strict=True))
 
 
 def _beside(table: Path, value: Any) -> Any:
     """Return the path of a file named relative to the table, or the value itself."""
     short = isinstance(value, str) and 0 < len(value) < 1000 and "\n" not in value and "\0" not in value
-    return str(table.parent / value) if short and (table.parent / value).is_file() else value
+    return table.parent / value if short and (table.parent / value).is_file() else value

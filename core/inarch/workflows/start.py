@@ -1,6 +1,7 @@
 """What a training needs before its first step: processes, model, data, and the job that holds them."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,22 +45,20 @@ def with_tracker(directory: Path, tracker: str) -> Accelerator:
     return accelerator
 
 
-def build_model(checked: Checked) -> tuple[Model, Recipe]:
-    """Build the model, load its weights, and write every default into the recipe."""
+def build_model(checked: Checked) -> Model:
+    """Build the model and load its weights."""
     backbone: Backbone = plugins.build(*checked.one("backbone"))
     head: Head = plugins.build(*checked.one("head"), checked.targets, backbone.num_features)
     model = Model(backbone, head)
     if not _strategy(checked).random_weights:
         backbone.load_weights()
-    written = {key: [Component(e.name, options) for e, options in found] for key, found in checked.components.items()}
-    return model, replace(
-        checked.recipe,
-        dataset=written["dataset"][0],
-        backbone=Component(checked.one("backbone")[0].name, dict(backbone.resolved)),
-        head=written["head"][0],
-        strategy=written["strategy"][0],
-        metrics=tuple(written["metrics"]),
-    )
+    return model
+
+
+def resolve(checked: Checked, model: Model) -> Recipe:
+    """Return the recipe with every default written out, those that the backbone settled when it saw the data too."""
+    known = Component(checked.one("backbone")[0].name, dict(model.backbone.resolved))
+    return replace(checked.resolved(), backbone=known)
 
 
 def phases(checked: Checked, model: Model) -> list[Phase]:
@@ -86,7 +85,13 @@ def make_examples(checked: Checked, split: str, model: Model) -> Examples:
 
 
 def make_job(
-    checked: Checked, directory: Path, model: Model, accelerator: Accelerator, precision: str, progress: Progress
+    checked: Checked,
+    directory: Path,
+    model: Model,
+    examples: Mapping[str, Examples],
+    accelerator: Accelerator,
+    precision: str,
+    progress: Progress,
 ) -> Job:
     """Put the parts of a training together; its lifecycle hook says nothing yet."""
     return Job(
@@ -95,8 +100,8 @@ def make_job(
         model=model,
         accelerator=accelerator,
         precision=precision,
-        train=make_examples(checked, "train", model),
-        valid=make_examples(checked, "valid", model) if "valid" in checked.dataset.splits else None,
+        train=examples["train"],
+        valid=examples.get("valid"),
         metrics=build_metrics(checked.components["metrics"], checked.targets),
         larger_is_better={entry.name: entry.facts["larger_is_better"] for entry, _ in checked.components["metrics"]},
         progress=progress,

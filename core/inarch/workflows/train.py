@@ -23,7 +23,16 @@ from inarch.workflows.check import Checked, check, summary
 from inarch.workflows.environment import describe
 from inarch.workflows.finish import Result as Result
 from inarch.workflows.finish import finish
-from inarch.workflows.start import build_model, make_job, phases, speed_up, start_processes, with_tracker
+from inarch.workflows.start import (
+    build_model,
+    make_examples,
+    make_job,
+    phases,
+    resolve,
+    speed_up,
+    start_processes,
+    with_tracker,
+)
 
 
 def train(
@@ -50,11 +59,15 @@ def train_checked(checked: Checked, out: Path | None, resume: bool, progress: Pr
     progress = progress if accelerator.is_main_process else Progress()
     levers = prepare_process(accelerator.device)
     set_seed(parsed.seed)
-    model, resolved = build_model(checked)
+    model = build_model(checked)
+    examples = {
+        name: make_examples(checked, name, model) for name in ("train", "valid") if name in checked.dataset.splits
+    }
+    resolved = resolve(checked, model)
     set_seed(parsed.seed, device_specific=True)  # processes must not share their dropout
     directory = broadcast_object_list([directories.choose(out, parsed.name, resume)])[0]
     _on_main_first(accelerator, lambda: directories.open_for(directory, resolved, resume, checked.fingerprints()))
-    for line in summary(checked):
+    for line in [*summary(checked), *(f"{name}: {note}" for name in examples for note in examples[name].notes)]:
         progress.say(line)
     accelerator = with_tracker(directory, parsed.train.tracker)
     precision = choose_precision(accelerator.device, parsed.train.precision)
@@ -66,7 +79,7 @@ def train_checked(checked: Checked, out: Path | None, resume: bool, progress: Pr
         checkpoint.write_atomically(directory / "environment.json", json.dumps(environment, indent=1, default=str))
     tell = _Hooks(Run(directory, resolved, checked.targets.classes, environment), accelerator.is_main_process)
     tell("on_train_begin")
-    job = make_job(checked, directory, model, accelerator, precision, progress)
+    job = make_job(checked, directory, model, examples, accelerator, precision, progress)
     job = replace(job, on_epoch_end=lambda epoch, metrics: tell("on_epoch_end", epoch=epoch, metrics=metrics))
     state = fit(job, phases(checked, model), _resume_point(directory, resume, progress))
     result = finish(job, checked, state, started)

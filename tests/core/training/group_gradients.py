@@ -41,7 +41,7 @@ def gradients(accelerator: Accelerator, size: int, micro_batch: int, weights: st
     rows = list(share(range(size), accelerator.num_processes, accelerator.process_index))
     chosen = rows or [0]  # what the loop does for a process without examples
     item = {"rows": chosen, "size": size, "skipped": [], "batch": {"vector": vectors[chosen]},
-            "targets": targets[chosen], "idle": not rows}  # fmt: skip
+            "targets": targets[chosen], "tokens": (len(chosen),) * 2, "idle": not rows}  # fmt: skip
     scaler = torch.GradScaler("cpu", enabled=False)
     total = accumulate(forward, model, item, micro_batch, accelerator, "fp32", scaler)
     optimize(model, optimizer, total, accelerator, None, scaler)

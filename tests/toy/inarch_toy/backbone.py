@@ -12,8 +12,8 @@ class Numbers:
     def __init__(self, size: int, noise: float) -> None:
         self.size, self.noise = size, noise
 
-    def __call__(self, raw: str) -> dict[str, Tensor]:
-        values = torch.tensor([float(part) for part in raw.split()])
+    def __call__(self, raw: object) -> dict[str, Tensor]:
+        values = torch.tensor([float(part) for part in str(raw).split()])
         if len(values) != self.size:
             raise ValueError(f"expected {self.size} numbers, found {len(values)}")
         return {"vector": values + self.noise * torch.randn(self.size) if self.noise else values}
