@@ -1,22 +1,18 @@
 """Tables: csv, tsv, jsonl and parquet, with the columns that the recipe names. Labels stay as they are written."""
 
-import csv
-import json
-import os
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from inarch.addresses import PREFIX, locate
 from inarch.data.classes import Classes, normalise
 from inarch.data.folder import SPLIT_NAMES, folder
+from inarch.data.reading import names_file, read_columns
 from inarch.errors import DataError, RecipeError, unknown
 from inarch.interfaces.dataset import Dataset, Rows
 from inarch.schema import Address
-
-LONGEST_FIELD = 2**30  # characters; Python's own limit is 131,072, less than some texts
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 def table(
@@ -29,6 +25,8 @@ def table(
     classes: Classes | None = None,
     delimiter: str | None = None,
     columns: list[str] | None = None,
+    encoding: str = "utf-8",
+    minimum: dict[str, float] | None = None,
 ) -> Dataset:
     """Read a csv, tsv, jsonl or parquet file.
 
@@ -41,31 +39,35 @@ def table(
     classes: class names in order, or names with the raw values that each joins; default: the sorted values of train.
     delimiter: of a csv file; default: a comma, for tsv a tab. A space stands for any number of spaces.
     columns: the columns' names, if the file has no first line with them.
+    encoding: how the text of a csv, tsv or jsonl file is written, for example latin-1 or utf-16.
+    minimum: {column: number}; rows that have less there, or no number, are left out and counted.
     """
-    paths = path if isinstance(path, dict) else {"train": path}
-    for name in paths:
-        if name not in SPLIT_NAMES:
-            raise RecipeError(f"dataset.path: {unknown('split', name, SPLIT_NAMES)}")
-    if "train" not in paths:
-        raise RecipeError("dataset.path: 'train' is required")
-    if split and len(paths) > 1:
-        raise RecipeError("dataset.split: give a column that says the split, or a file for each split, not both")
     inputs = (input,) if isinstance(input, str) else tuple(input)
     if target in inputs:
         raise RecipeError(f"dataset.target: the column '{target}' is also an input; the answer would be given away")
-    tables = {name: _read(locate(file, DataError), delimiter, columns) for name, file in paths.items()}
-    wanted = [*inputs, target, *(c for c in (group, split) if c)]
-    for name, (found, _) in tables.items():
-        for column in wanted:
-            if column not in found:
-                raise DataError(f"{paths[name]}: {unknown('column', column, found)}")
-    first, start = tables["train"]
-    files = frozenset(name for name in inputs if names_file(first[name][0], start.path.parent))
-    splits = {name: _rows(*found, files) for name, found in tables.items()}
+    tables, notes = {}, []
+    for name, address in _paths(path, split).items():
+        file = locate(address, DataError)
+        found, numbers = read_columns(file, delimiter, columns, encoding)
+        read = _Table(found, _Where(file, numbers))
+        read.require([*inputs, target, *(c for c in (group, split) if c), *(minimum or ())])
+        tables[name], told = read.at_least(minimum or {})
+        notes += told
+    files = tables["train"].files(inputs)
+    splits = {name: read.rows(files) for name, read in tables.items()}
+    origin = str(path["train"] if isinstance(path, dict) else path)
     if split:
-        splits = _by_column(splits["train"], split, paths["train"])
-    read = input if isinstance(input, str) else inputs
-    return Dataset(splits, read, target, group, normalise(classes), str(paths["train"]), files)
+        splits = _by_column(splits["train"], split, origin)
+    return Dataset(
+        splits,
+        input if isinstance(input, str) else inputs,
+        target,
+        group,
+        normalise(classes),
+        origin,
+        files,
+        tuple(notes),
+    )
 
 
 def package(
@@ -79,142 +81,109 @@ def package(
     classes: Classes | None = None,
     delimiter: str | None = None,
     columns: list[str] | None = None,
+    encoding: str = "utf-8",
+    minimum: dict[str, float] | None = None,
 ) -> Dataset:
     """Read a data set inside an installed Python package, for machines without a hub.
 
     distribution: the package's name, as for pip.
     path: a table or a folder inside the installed files, for example elpv_dataset/data/labels.csv.
-    input, target, group, split, classes, delimiter, columns: as for `table`; a folder only takes `classes`.
+    input, target, group, split, classes, delimiter, columns, encoding, minimum: as for `table`; a folder only takes
+    `classes`.
     """
+    options = {name: value for name, value in locals().items() if name not in ("distribution", "path")}
     address = f"{PREFIX}{distribution}/{path}"
-    if locate(address, DataError).is_dir():
-        table_only = {"group": group, "split": split, "delimiter": delimiter, "columns": columns}
-        given = [name for name, value in table_only.items() if value is not None]
-        if given:
-            raise RecipeError(f"dataset.{given[0]}: {address} is a folder, which has no '{given[0]}'")
-        return folder(path=address, classes=classes)
-    return table(path=address, input=input, target=target, group=group, split=split, classes=classes,
-                 delimiter=delimiter, columns=columns)  # fmt: skip
+    if not locate(address, DataError).is_dir():
+        return table(path=address, **options)
+    defaults = {"group": None, "split": None, "delimiter": None, "columns": None, "encoding": "utf-8", "minimum": None}
+    given = [name for name, default in defaults.items() if options[name] != default]
+    if given:
+        raise RecipeError(f"dataset.{given[0]}: {address} is a folder, which has no '{given[0]}'")
+    return folder(path=address, classes=classes)
+
+
+def _paths(path: str | dict[str, str], split: str | None) -> dict[str, str]:
+    """Return the address of each split's file."""
+    paths = path if isinstance(path, dict) else {"train": path}
+    for name in paths:
+        if name not in SPLIT_NAMES:
+            raise RecipeError(f"dataset.path: {unknown('split', name, SPLIT_NAMES)}")
+    if "train" not in paths:
+        raise RecipeError("dataset.path: 'train' is required")
+    if split and len(paths) > 1:
+        raise RecipeError("dataset.split: give a column that says the split, or a file for each split, not both")
+    return paths
 
 
 @dataclass(frozen=True)
-class _Line:
-    """Where a row came from."""
+class _Where:
+    """Where each row came from."""
 
     path: Path
-    lines: Sequence[int]
+    numbers: Sequence[int]
 
     def __call__(self, index: int) -> str:
-        return f"{self.path}, line {self.lines[index]}" if self.lines else f"{self.path}, row {index}"
+        unit = "row" if self.path.suffix.lower() == ".parquet" else "line"
+        return f"{self.path}, {unit} {self.numbers[index]}"
 
 
-def read_columns(
-    path: Path, delimiter: str | None = None, columns: list[str] | None = None
-) -> tuple[dict[str, list[Any]], list[int]]:
-    """Return a table's columns, and the line (from 1) on which each row stands; no lines for parquet."""
-    suffix = path.suffix.lower()
-    if path.is_dir() or suffix not in SUFFIXES:
-        raise DataError(f"{path}: not a table; expected a file ending in {', '.join(SUFFIXES)}")
+@dataclass(frozen=True)
+class _Table:
+    """A file's columns."""
+
+    columns: Mapping[str, list[Any]]
+    where: _Where
+
+    def require(self, names: Iterable[str]) -> None:
+        """Refuse a table without rows, or without one of the columns."""
+        if not self.where.numbers:
+            raise DataError(f"{self.where.path}: the table has no rows")
+        for name in names:
+            if name not in self.columns:
+                raise DataError(f"{self.where.path}: {unknown('column', name, self.columns)}")
+
+    def at_least(self, minimum: Mapping[str, float]) -> tuple["_Table", list[str]]:
+        """Return the rows that have at least so much in these columns, and a sentence about the others."""
+        result, notes = self, []
+        for column, least in minimum.items():
+            numbers = [_number(value) for value in result.columns[column]]
+            kept = [index for index, number in enumerate(numbers) if number >= least]  # which NaN is not
+            if not kept:
+                raise DataError(f"{self.where.path}: no row has {least:g} or more in the column '{column}'")
+            if lost := len(numbers) - len(kept):
+                none = sum(map(math.isnan, numbers))
+                told = f"{lost:,} of {len(numbers):,} rows are left out, for '{column}' is below {least:g}"
+                notes.append(f"{self.where.path}: {told}" + (f", or no number ({none:,})" if none else ""))
+            where = replace(self.where, numbers=[result.where.numbers[index] for index in kept])
+            result = _Table({name: [c[index] for index in kept] for name, c in result.columns.items()}, where)
+        return result, notes
+
+    def files(self, names: Iterable[str]) -> frozenset[str]:
+        """Return which of the columns hold names of files, relative to the table: their first value is one."""
+        return frozenset(name for name in names if names_file(self.columns[name][0], self.where.path.parent))
+
+    def rows(self, files: Set[str]) -> Rows:
+        """Return the columns as Arrow's, names of files as whole paths."""
+        columns = {name: self._absolute(v) if name in files else v for name, v in self.columns.items()}
+        return Rows({name: _column(values) for name, values in columns.items()}, self.where)
+
+    def _absolute(self, values: Sequence[Any]) -> list[str]:
+        root = self.where.path.parent
+        for index, value in enumerate(values):
+            if not names_file(value, root):
+                raise DataError(f"{self.where(index)}: there is no file {value!r} in {root}")
+        return [str(root / value) for value in values]
+
+
+def _number(value: Any) -> float:
+    """Return a value as a number; NaN if it is none."""
     try:
-        if suffix == ".parquet":
-            return _read_parquet(path), []
-        return _read_jsonl(path) if suffix == ".jsonl" else _read_csv(path, delimiter, columns)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text, at byte {error.start}; save it as UTF-8") from None
-    except OSError as error:
-        raise DataError(f"{path}: {error}") from None
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
-def _read_parquet(path: Path) -> dict[str, list[Any]]:
-    import pyarrow.parquet  # here, or `inarch --help` would wait for it
-
-    try:
-        arrow = pyarrow.parquet.read_table(path)
-    except pyarrow.ArrowException as error:
-        raise DataError(f"{path}: {error}") from None
-    return {name: arrow[name].to_pylist() for name in arrow.column_names}
-
-
-def _read(path: Path, delimiter: str | None, names: list[str] | None) -> tuple[dict[str, list[Any]], _Line]:
-    columns, lines = read_columns(path, delimiter, names)
-    if not columns or not len(next(iter(columns.values()))):
-        raise DataError(f"{path}: the table has no rows")
-    return columns, _Line(path, lines)
-
-
-def _rows(columns: Mapping[str, list[Any]], where: _Line, files: Set[str]) -> Rows:
-    whole = {name: _absolute(columns[name], where) for name in files}
-    return Rows({name: _column(whole.get(name, values)) for name, values in columns.items()}, where)
-
-
-def _read_csv(path: Path, delimiter: str | None, names: list[str] | None) -> tuple[dict[str, list[Any]], list[int]]:
-    separator = delimiter or ("\t" if path.suffix.lower() == ".tsv" else ",")
-    if len(separator) != 1 or separator in '"\r\n':
-        raise RecipeError(f"dataset.delimiter: expected one character, found {separator!r}")
-    csv.field_size_limit(LONGEST_FIELD)
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        spaced = separator == " "
-        source = (line.rstrip(" \r\n") + "\n" for line in file) if spaced else file
-        reader = csv.reader(source, delimiter=separator, skipinitialspace=spaced, strict=True)
-        line = 1
-        try:
-            header = names or next(reader, [])
-            line = reader.line_num + 1
-            for row in reader:
-                if len(row) == len(header):
-                    rows.append(row)
-                    lines.append(line)
-                elif row:
-                    raise DataError(f"{path}, line {line}: {len(row)} values for {len(header)} columns")
-                line = reader.line_num + 1  # a quoted value may hold line breaks
-        except csv.Error as error:
-            raise DataError(f"{path}, line {line}: {error}") from None
-    _refuse_repeated(header, path)
-    return {name: [row[index] for row in rows] for index, name in enumerate(header)}, lines
-
-
-def _refuse_repeated(header: Sequence[str], path: Path) -> None:
-    for name in header:
-        if header.count(name) > 1:
-            raise DataError(f"{path}: two columns are called '{name}'")
-
-
-def _read_jsonl(path: Path) -> tuple[dict[str, list[Any]], list[int]]:
-    rows: list[Mapping[str, Any]] = []
-    lines: list[int] = []
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{path}, line {number}: not JSON: {error}") from None
-            if not isinstance(row, dict):
-                raise DataError(f"{path}, line {number}: expected an object, found {line.strip()[:40]!r}")
-            rows.append(row)
-            lines.append(number)
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [row.get(name) for row in rows] for name in names}, lines
-
-
-def names_file(value: Any, root: Path) -> bool:
-    """Whether a value is the name of a file below `root`. Long texts and those with a zero byte are not, nor an error."""
-    return isinstance(value, str) and value != "" and os.path.isfile(root / value)  # noqa: PTH113  (Path.is_file raises)
-
-
-def _absolute(values: list[Any], where: _Line) -> list[str]:
-    """Turn file names relative to the table into whole paths."""
-    root = where.path.parent
-    for index, value in enumerate(values):
-        if not names_file(value, root):
-            raise DataError(f"{where(index)}: there is no file {value!r} in {root}")
-    return [str(root / value) for value in values]
-
-
-def _column(values: list[Any]) -> Sequence[Any]:
+def _column(values: Sequence[Any]) -> Sequence[Any]:
     import pyarrow as pa
 
     try:

@@ -92,6 +92,8 @@ class Dataset:
     """Where the data is, in words, for people."""
     files: frozenset[str] = frozenset()
     """Columns that hold names of files; a row's value is the file's whole path, as text."""
+    notes: tuple[str, ...] = ()
+    """Sentences about the data that people should know: which rows are left out, and why."""
 
     @property
     def inputs(self) -> tuple[str, ...]:

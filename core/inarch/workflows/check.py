@@ -68,8 +68,8 @@ def _fingerprint(dataset: Dataset, rows: Any) -> dict[str, Any]:
 
 
 def summary(checked: Checked) -> list[str]:
-    """Return what was found, in sentences: the data, each split with its classes and their counts, what is skipped."""
-    lines = [f"data: {checked.dataset.origin}"]
+    """Return what was found, in sentences: the data, each split with its classes and their counts, what is left out."""
+    lines = [f"data: {checked.dataset.origin}", *checked.dataset.notes]
     for split, rows in checked.dataset.splits.items():
         counts = zip(checked.targets.classes, checked.targets.counts.get(split, ()), strict=False)
         told = ", ".join(f"{name} {count:,}" for name, count in counts)

@@ -7,7 +7,7 @@ from typing import Any
 
 from inarch import document, plugins, recipe
 from inarch.checkpoint import write_atomically
-from inarch.data.table import SUFFIXES, read_columns
+from inarch.data.reading import SUFFIXES, read_columns
 from inarch.errors import DataError, PluginError, RunError, unknown
 from inarch.workflows.check import Checked, check, summary
 

@@ -37,6 +37,32 @@ def test_a_table_is_read_with_its_labels_as_they_are_written(
     assert [rows[index] for index in range(len(rows))] == [{"a": "x", "b": "1"}, {"a": "y", "b": "2"}]
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf_8", "u8"])
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl"])
+def test_text_in_another_encoding_is_read_as_it_was_written(name: str, encoding: str, tmp_path: Path) -> None:
+    line = {"t.csv": "a,b\nÉté,1\n", "t.tsv": "a\tb\nÉté\t1\n", "t.jsonl": '{"a": "Été", "b": "1"}\n'}[name]
+    assert read(tmp_path / name, line.encode(encoding), encoding=encoding)[0] == {"a": "Été", "b": "1"}
+
+
+def test_rows_below_a_minimum_or_without_a_number_are_left_out_counted_and_lines_stay_right(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b,sure\nv,1,0.9\nw,1,\nx,2,0.7\ny,2,0.69\nz,1,nan\n")
+    made = table(path=str(tmp_path / "t.csv"), input="a", target="b", minimum={"sure": 0.7})
+    rows = made.splits["train"]
+    assert rows.column("a") == ["v", "x"]
+    assert rows.where(1).endswith("t.csv, line 4")
+    told = "t.csv: 3 of 5 rows are left out, for 'sure' is below 0.7, or no number (2)"
+    assert [note.rsplit("/", 1)[1] for note in made.notes] == [told]
+
+
+def test_two_minima_hold_together_and_parquet_rows_keep_their_numbers(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"a": list("wxyz"), "b": [1, 2, 3, 4], "c": [4, 3, None, 1]}), tmp_path / "t.parquet")
+    path = str(tmp_path / "t.parquet")
+    rows = table(path=path, input="a", target="b", minimum={"b": 2, "c": 2}).splits["train"]
+    assert rows.column("a") == ["x"]
+    assert rows.where(0).endswith("t.parquet, row 1")
+    assert table(path=path, input="a", target="b", minimum={"b": 1}).notes == ()
+
+
 def test_a_parquet_file_keeps_its_types(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"a": ["x"], "b": [[1.5, 2.5]]}), tmp_path / "t.parquet")
     rows = table(path=str(tmp_path / "t.parquet"), input="a", target="b").splits["train"]
@@ -56,7 +82,21 @@ def test_a_row_after_a_value_of_several_lines_has_the_right_line(tmp_path: Path)
         ("t.csv", "a,b\nx,1\n\ny,2,3\n", {}, "t.csv, line 4: 3 values for 2 columns"),
         ("t.csv", 'a,b\nx,1\n"y,2\n', {}, "t.csv, line 3: unexpected end"),
         ("t.csv", "a,b,a\nx,1,z\n", {}, "two columns are called 'a'"),
-        ("t.csv", b"a,b\nx,\xff\n", {}, "not UTF-8"),
+        ("t.csv", b"a,b\nx,\xff\n", {}, "t.csv, line 2: not UTF-8 text, at byte 6; save it as UTF-8, or say"),
+        ("t.csv", b"a,b\n" + b"x,1\n" * 9999 + b"\xff", {}, "line 10001: not UTF-8 text, at byte 40000;"),
+        ("t.jsonl", b'{"a": "\xe9"}\n', {}, "line 1: not UTF-8 text, at byte 7"),
+        (
+            "t.tsv",
+            "a\tb\né\t1\n".encode("utf-16"),
+            {},
+            "at byte 0; save it as UTF-8, or say how it is written, for example 'encoding: utf-16'",
+        ),
+        ("t.csv", "a,b\né,1\n", {"encoding": "ascii"}, "not ASCII text, at byte 4"),
+        ("t.csv", "a,b\nx,1\n", {"encoding": "utf-16"}, "not UTF-16 text"),
+        ("t.csv", "a,b\nx,1\n", {"encoding": "latn-1"}, "unknown encoding 'latn-1'. Did you mean 'latin-1'?"),
+        ("t.csv", "a,b\nx,1\n", {"encoding": "rot13"}, "dataset.encoding: unknown encoding 'rot13'"),
+        ("t.csv", "a,b\nx,1\n", {"minimum": {"c": 1.0}}, "unknown column 'c'"),
+        ("t.csv", "a,b\nx,1\nx,y\n", {"minimum": {"b": 1.5}}, "no row has 1.5 or more in the column 'b'"),
         ("t.csv", "a,b\n", {}, "no rows"),
         ("t.txt", "a,b\n", {}, "not a table"),
         ("t.jsonl", '{"a": 1, "b": 2}\n{"a": \n', {}, "t.jsonl, line 2: not JSON"),
@@ -138,8 +178,11 @@ def test_a_package_holds_tables_and_folders(tmp_path: Path, monkeypatch: pytest.
         "a": "x",
         "b": "1",
     }
-    with pytest.raises(RecipeError, match="is a folder, which has no 'group'"):
-        package(distribution="pack", path="pack/photos", group="g")
+    for option, value in {"group": "g", "encoding": "latin-1", "minimum": {"a": 1.0}}.items():
+        with pytest.raises(RecipeError, match=f"is a folder, which has no '{option}'"):
+            package(distribution="pack", path="pack/photos", **{option: value})
+    with pytest.raises(DataError, match="no row has 1 or more in the column 'a'"):
+        package(distribution="pack", path="pack/t.csv", input="a", target="b", minimum={"a": 1.0})
     with pytest.raises(DataError, match="expected package:DISTRIBUTION/FILE"):
         package(distribution="pack", path="../other")
     with pytest.raises(DataError, match="expected package:DISTRIBUTION/FILE"):
