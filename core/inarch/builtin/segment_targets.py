@@ -103,7 +103,7 @@ def _tags(target: Any, raw: Any, values: Mapping[str, str]) -> list[str]:
             "tags belong to units, but the input is a text; give a list of words, or segments {start, end, label}"
         )
     if isinstance(raw, list) and len(raw) != len(target):
-        raise ValueError(f"{len(raw)} units, but {len(target)} tags")
+        raise ValueError(f"{len(target)} tags for {len(raw)} units")
     for tag in target if values else ():
         if str(tag) not in values:
             raise ValueError(unknown("tag", tag, values))
