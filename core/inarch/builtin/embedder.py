@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from inarch.builtin.head_modules import name_classes, pool
 from inarch.interfaces.backbone import Features
 from inarch.interfaces.dataset import Targets
-from inarch.interfaces.head import Head
+from inarch.interfaces.head import Head, Outputs
 
 SCALE = 16.0
 
@@ -115,32 +115,31 @@ class FewShot(_Embedder):
         """Return class numbers (B,)."""
         return torch.tensor([self.values[str(target)] for target in targets])
 
-    def forward(self, features: Features) -> dict[str, Tensor]:
-        """Return `logits` (rows, C) and, in training, `embeddings` (rows, D): rows are B, or with partners 2B."""
+    def forward(self, features: Features) -> Outputs:
+        """Return logits (B, C); in training `logits` (2B, C) and `embeddings` (2B, D) of examples and partners."""
         embeddings = self.embed(features)
-        logits = SCALE * self.linear(embeddings)
-        return {"logits": logits, "embeddings": embeddings} if self.training else {"logits": logits}
+        logits: Tensor = SCALE * self.linear(embeddings)
+        return {"logits": logits, "embeddings": embeddings} if self.training else logits
 
-    def loss(self, outputs: dict[str, Tensor], targets: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(self, outputs: Any, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss, summed over examples, and their number.
 
         With partners, `targets` are (B, 2): the loss of the pair, and `classifier_weight` times the mean cross-entropy
-        of its members. Without, as in evaluation, they are (B,): cross-entropy alone.
+        of its members. Without, in evaluation, they are (B,): cross-entropy alone.
         """
-        logits = outputs["logits"]
-        count = logits.new_tensor(len(targets))
-        entropy = F.cross_entropy(logits, targets.flatten(), reduction="sum")
         if targets.ndim == 1:
-            return entropy, count
-        alike = (targets[:, 0] == targets[:, 1]).to(logits.dtype)
-        pairs = self.pair_loss(_cosines(outputs["embeddings"]), alike, self.margin).sum()
-        return pairs + self.classifier_weight * entropy / 2, count
+            return F.cross_entropy(outputs, targets, reduction="sum"), outputs.new_tensor(len(outputs))
+        logits, cosines = outputs["logits"], _cosines(outputs["embeddings"])
+        alike = (targets[:, 0] == targets[:, 1]).to(cosines.dtype)
+        pairs = self.pair_loss(cosines, alike, self.margin).sum()
+        entropy = F.cross_entropy(logits, targets.flatten(), reduction="sum") / 2
+        return pairs + self.classifier_weight * entropy, cosines.new_tensor(len(cosines))
 
-    def scores(self, outputs: dict[str, Tensor]) -> Tensor:
+    def scores(self, outputs: Tensor) -> Tensor:
         """Return class probabilities (B, C)."""
-        return outputs["logits"].softmax(-1)
+        return outputs.softmax(-1)
 
-    def predict(self, outputs: dict[str, Tensor]) -> list[dict[str, Any]]:
+    def predict(self, outputs: Tensor) -> list[dict[str, Any]]:
         """Return the likeliest class, its probability, and those of all classes."""
         return name_classes(self.classes, self.scores(outputs))
 

@@ -135,9 +135,8 @@ def test_without_partners_the_loss_is_the_cross_entropy_alone() -> None:
     torch.nn.init.normal_(head.linear.weight)
     truth = head.encode(CLASSES)
     outputs = head(Features(pooled=torch.randn(12, 6)))
-    assert set(outputs) == {"logits"}  # embeddings are not carried through an evaluation
     total, count = head.loss(outputs, truth)
-    assert torch.allclose(total / count, F.cross_entropy(outputs["logits"], truth))
+    assert torch.allclose(total / count, F.cross_entropy(outputs, truth))
 
 
 @pytest.mark.parametrize("loss", ["cosine", "contrastive"])
@@ -194,7 +193,7 @@ def test_similarity_is_learnt(dimensions: int | None) -> None:
 
 def test_probabilities_are_named_as_by_the_classifier() -> None:
     head = make(CLASSES)
-    outputs = {"logits": torch.tensor([[0.0, 2.0, 0.0]])}
+    outputs = torch.tensor([[0.0, 2.0, 0.0]])
     (found,) = head.predict(outputs)
     assert found["class"] == "b" and found["score"] == found["scores"]["b"]
     assert head.scores(outputs)[0].tolist() == pytest.approx(list(found["scores"].values()))
