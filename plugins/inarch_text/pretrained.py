@@ -1,0 +1,196 @@
+"""What a model is made of, and where it comes from: configuration, tokenizer and weights, from a folder or the hub."""
+
+import copy
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.utils import logging
+
+from inarch import RecipeError, WeightsError, locate, read_state
+
+ATTENTION: str | None = None
+"""How attention is computed; None is transformers' choice: `sdpa` where the model has it, else `eager`."""
+_LOCAL = re.compile(r"package:|[./~]|[^/]*$|.*/.*/")
+"""What cannot be owner/name of the hub. (Of the few models of the hub without an owner, each has one by now.)"""
+_SMALL = ["*.json", "*.txt", "*.model", "*.tiktoken"]
+_WEIGHTS = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
+_UNSAFE = ["*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack"]
+# Parts that a file may have or lack. Of a file with the prefix of its model (bert.encoder...), heads are what has none.
+_POOLER = r"(^|\.)(pooler|position_ids)(\.|$)"
+_HEADS = r"lm_head|embed_out|cls\.|classifier|score|qa_outputs|\w*predictions|vocab_(transform|layer_norm|projector)"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what transformers and the hub's client print: what matters, inarch says itself, as errors and notes."""
+    verbosity, bars, hub = logging.get_verbosity(), logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+        if hub:
+            enable_progress_bars()
+
+
+def absolute(model: str) -> str:
+    """Return the address of a model; a folder, which may be relative, as an absolute path."""
+    path = Path(model).expanduser()
+    return str(path.resolve()) if model and path.is_dir() else model
+
+
+def find(model: str, revision: str | None, code: bool, weights: bool = False) -> Path:
+    """Return the folder of a model; of one on the hub, a copy with its small files, or with `weights` those."""
+    if Path(model).is_dir() or _LOCAL.match(model):
+        folder = locate(model, WeightsError)
+        if not (folder / "config.json").is_file():
+            raise WeightsError(f"{model}: expected a folder with a config.json, as save_pretrained writes it")
+        return folder
+    wanted = _WEIGHTS if weights else [*_SMALL, *(["*.py"] if code else [])]
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=wanted))
+    except Exception as error:  # the hub's client raises anything
+        told = str(error).strip().split("\n")[0]
+        raise WeightsError(
+            f"{model} is no folder here, and could not be fetched from the hub ({type(error).__name__}: {told}). "
+            "Without a network, let model be the path of a folder, ./NAME for example, or package:DISTRIBUTION/FOLDER "
+            "of an installed package."
+        ) from error
+
+
+def read_config(folder: Path, model: str, code: bool) -> Any:
+    """Return the configuration of a model."""
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=code)
+    except (OSError, ValueError) as error:
+        raise _refused(model, error) from error
+
+
+def make(config: Any, model: str, code: bool) -> Any:
+    """Return a model with random weights, in float32 whatever its file holds."""
+    arguments = {"attn_implementation": ATTENTION} if ATTENTION else {}
+    try:
+        return AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=code, **arguments)
+    except (OSError, ValueError) as error:
+        raise _refused(model, error) from error
+
+
+def read_tokenizer(folder: Path, model: str, code: bool) -> tuple[Tokenizer, dict[str, Any]]:
+    """Return the fast tokenizer, and what its own file does not say: `pad` (id or None), `eos`, `longest` (tokens)."""
+    if (folder / "tokens.json").is_file():  # a bundle's
+        told: dict[str, Any] = json.loads((folder / "tokens.json").read_text(encoding="utf-8"))
+        return Tokenizer.from_file(str(folder / "tokenizer.json")), told
+    try:
+        found = AutoTokenizer.from_pretrained(folder, trust_remote_code=code)
+    except (OSError, ValueError) as error:
+        raise _refused(model, error) from error
+    if not found.is_fast:
+        raise WeightsError(
+            f"{model}: {type(found).__name__} is a slow tokenizer, written in Python, which does not say where its "
+            "tokens are. Take a model that brings a tokenizer.json."
+        )
+    tokenizer = found.backend_tokenizer
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    longest = found.model_max_length
+    return tokenizer, {
+        "pad": found.pad_token_id,
+        "eos": found.eos_token_id,
+        "longest": longest if longest < 1e9 else None,  # transformers writes 1e30 for what is not known
+    }
+
+
+def read_state_of(folder: Path, model: str) -> dict[str, Tensor]:
+    """Return the tensors of a folder, of one file or of its shards."""
+    single = folder / "model.safetensors"
+    files = [single] if single.is_file() else sorted(folder.glob("model-*.safetensors"))
+    if not files:
+        raise WeightsError(_no_safetensors(model, folder))
+    return {name: tensor for file in files for name, tensor in read_state(file).items()}
+
+
+def read_safetensors(address: str) -> dict[str, Tensor]:
+    """Return the tensors of one file."""
+    if not address.endswith(".safetensors"):
+        raise WeightsError(f"backbone.weights: expected a safetensors file, found {address}; {_CONVERT}")
+    return read_state(address)
+
+
+def load(kind: Any, config: Any, state: dict[str, Tensor], origin: str) -> Any:
+    """Return a second model with the tensors of `state`, strictly.
+
+    A second one, because transformers renames, splits and ties parameters only while it opens one.
+    """
+    try:
+        with quiet():
+            model, info = kind.from_pretrained(
+                None,
+                config=copy.deepcopy(config),
+                state_dict=dict(state),
+                dtype=torch.float32,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # told below, with the rest
+            )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"{origin}: the weights do not fit the model: {str(error).splitlines()[0]}") from error
+    _refuse_misfits(info, model, state, origin)
+    return model
+
+
+_CONVERT = (
+    "no pickle is ever opened, for it may run code. Where you trust it, convert it once with transformers: "
+    "AutoModel.from_pretrained(FOLDER, use_safetensors=False).save_pretrained(FOLDER)"
+)
+
+
+def _refuse_misfits(info: dict[str, Any], model: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
+    """Raise WeightsError on keys that are missing, unexpected or of another shape, less heads and poolers."""
+    prefix = f"{model.base_model_prefix}."
+    wrapped = any(key.startswith(prefix) for key in state) and not any(
+        key.startswith(prefix) for key in model.state_dict()
+    )
+    unneeded = r"|(^|\.)decoder\." if model.config.is_encoder_decoder else ""
+    fine = re.compile(_POOLER + unneeded)
+    head = re.compile(f"(?!{re.escape(prefix)})") if wrapped else re.compile(_HEADS)
+    problems = {
+        "missing": [key for key in info["missing_keys"] if not fine.search(key)],
+        "unexpected": [key for key in info["unexpected_keys"] if not fine.search(key) and not head.match(key)],
+        "of another shape": [key for key, *_ in info["mismatched_keys"]],
+    }
+    told = [f"{len(keys)} {what}: {', '.join(sorted(keys)[:5])}" for what, keys in problems.items() if keys]
+    if told:
+        raise WeightsError(f"{origin}: the weights do not fit the model; " + "; ".join(told))
+
+
+def _no_safetensors(model: str, folder: Path) -> str:
+    unsafe = sorted(path.name for pattern in _UNSAFE for path in folder.glob(pattern))
+    if unsafe:
+        return f"{model}: has no model.safetensors, only {', '.join(unsafe)}; {_CONVERT}"
+    return (
+        f"{model}: there is no model.safetensors in {folder}. Of a model of the hub: it has none, or there is no "
+        f"network. Of old files like pytorch_model.bin: {_CONVERT}. Or write weights: none."
+    )
+
+
+def _refused(model: str, error: Exception) -> RecipeError:
+    told = " ".join(str(error).split())
+    if "trust_remote_code" in told:
+        return RecipeError(
+            f"{model} brings code of its own, which would run on this machine. Where you trust its author, write "
+            "remote_code: allow"
+        )
+    return RecipeError(f"{model} cannot be opened by transformers: {told[:300]}")
