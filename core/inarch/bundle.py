@@ -1,6 +1,8 @@
 """The bundle: weights, the pipeline's description, classes and hashes; opens with no network and no original weights.
 
 The one pipeline is the backbone's evaluation transform: training evaluates through it, a bundle predicts through it.
+A bundle of adapters keeps only what differs from the backbone's own weights. It loads these from their address again,
+and knows them by their fingerprint.
 """
 
 import json
@@ -13,11 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from inarch import checkpoint
 from inarch.data.inputs import Inputs
 from inarch.document import Document
-from inarch.errors import RunError
+from inarch.errors import RunError, WeightsError
 from inarch.interfaces.backbone import Backbone, Example
 from inarch.interfaces.dataset import Targets
 from inarch.model import Model, to_float
@@ -37,11 +40,13 @@ class Bundle:
     def __init__(self, directory: Path, description: Mapping[str, Any]) -> None:
         self.directory, self.description = directory, description
         self.targets = Targets(**description["targets"])
-        files = {"files": str(directory / FILES)} if (directory / FILES).is_dir() else {}
-        backbone = _rebuild("backbones", description["backbone"], description, files)
+        backbone, base = _open_backbone(directory, description)
         head = _rebuild("heads", description["head"], description, {}, self.targets, backbone.num_features)
         self.model = Model(backbone, head)
-        load_strictly(self.model, load_file(directory / WEIGHTS), str(directory / WEIGHTS))
+        kept = load_file(directory / WEIGHTS)
+        base -= kept.keys()
+        _verify_base({name: tensor for name, tensor in self.model.state_dict().items() if name in base}, description)
+        load_strictly(self.model, kept, str(directory / WEIGHTS), missing_is_fine=base)
         self.model.eval()
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model.to(self.device)
@@ -123,8 +128,9 @@ def write(directory: Path, model: Model, parts: Mapping[str, tuple[Entry, Mappin
           facts: Mapping[str, Any], raw: Sequence[Any], expected: Any) -> float:  # fmt: skip
     """Write a bundle, open it again, and write into it how far its outputs are from those of the training path.
 
-    raw: inputs as the data set gives them; expected: what evaluation in training answered to them. Returns the largest
-    absolute difference; one above 1e-3 is an error, for then serving would not equal training.
+    parts: the components to build it from; with `strategy` among them it keeps only what differs from the weights that
+    the backbone loads. raw: inputs as the data set gives them; expected: what evaluation in training answered to them.
+    Returns the largest absolute difference; one above 1e-3 is an error, for then serving would not equal training.
     """
     state = savable(model.state_dict())
     known = loaded().known
@@ -134,14 +140,18 @@ def write(directory: Path, model: Model, parts: Mapping[str, tuple[Entry, Mappin
         **{kind: {"name": entry.name, "options": plain(options), "plugin": known[entry.plugin].distribution,
                   "version": known[entry.plugin].version} for kind, (entry, options) in parts.items()},
         "targets": plain(asdict(targets)),
-        "weights_sha256": fingerprint(state),
         **facts,
     }  # fmt: skip
     with checkpoint.written_atomically(directory) as aside:
-        save_file(state, aside / WEIGHTS)
         for name, content in model.backbone.files().items():
             (aside / FILES).mkdir(exist_ok=True)
             (aside / FILES / name).write_bytes(content)
+        if "strategy" in parts:
+            base = _find_base(state, aside, description)
+            description["base"] = {"tensors": len(base), "sha256": fingerprint(base)}
+            state = {name: tensor for name, tensor in state.items() if name not in base}
+        description["weights_sha256"] = fingerprint(state)
+        save_file(state, aside / WEIGHTS)
         (aside / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
         bundle = Bundle(aside, json.loads((aside / DESCRIPTION).read_text(encoding="utf-8")))
         difference = _difference(bundle.outputs(raw), expected)
@@ -160,6 +170,49 @@ def _difference(served: Any, expected: Any) -> float:
         return max(_difference(served[name], tensor) for name, tensor in expected.items())
     one, other = served.double().cpu(), expected.double().cpu()
     return float(torch.where(one == other, 0, (one - other).abs()).max())
+
+
+def _open_backbone(directory: Path, description: Mapping[str, Any]) -> tuple[Backbone, set[str]]:
+    """Build the backbone; if the bundle keeps adapters, load its weights and insert them.
+
+    Returns it with the names, in the model's state, of the tensors that came with these weights.
+    """
+    files = {"files": str(directory / FILES)} if (directory / FILES).is_dir() else {}
+    backbone: Backbone = _rebuild("backbones", description["backbone"], description, files)
+    if "strategy" not in description:
+        return backbone, set()
+    strategy = _rebuild("strategies", description["strategy"], description, {})
+    try:
+        backbone.load_weights()
+    except WeightsError as error:
+        raise WeightsError(f"the bundle keeps adapters, and needs the weights that they belong to: {error}") from error
+    before = backbone.state_dict(keep_vars=True)
+    known = {id(tensor) for tensor in before.values()}
+    strategy.adapt(backbone)
+    after = backbone.state_dict(keep_vars=True, prefix="backbone.")
+    return backbone, {name for name, tensor in after.items() if id(tensor) in known}
+
+
+def _find_base(state: Mapping[str, Tensor], directory: Path, description: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return what a bundle of adapters need not keep, for the backbone's weights, loaded again, have the same bits."""
+    backbone, names = _open_backbone(directory, description)
+    again = backbone.state_dict(prefix="backbone.")
+    return {name: state[name] for name in names if torch.equal(state[name], again[name])}
+
+
+def _verify_base(base: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
+    """Refuse weights that the bundle's adapters were not trained on."""
+    expected, found = description.get("base", {}).get("sha256"), fingerprint(base) if base else None
+    if base and found != expected:
+        backbone = description["backbone"]
+        told = ", ".join(
+            f"{name}: {backbone['options'][name]}" for name in ("model", "weights") if name in backbone["options"]
+        )
+        raise WeightsError(
+            f"the bundle's adapters belong to other weights than the backbone '{backbone['name']}' ({told}) loads now: "
+            f"expected SHA-256 {expected}, found {found}. Put back the weights that the training began from; "
+            "train with strategy.merge=true for a bundle that brings its own"
+        )
 
 
 def _rebuild(

@@ -63,7 +63,8 @@ class Model(nn.Module):
 
         Modules without a trained parameter stay in evaluation mode. Returns frozen parameters, and their buffers.
         """
-        frozen = {name for index in layers for name in check_layers(self.backbone)[index]}
+        partition = check_layers(self.backbone)
+        frozen = {name for index in layers for name in partition[index]}
         for name, parameter in self.backbone.named_parameters():
             if trains is not None and name not in trains:
                 frozen.add(name)

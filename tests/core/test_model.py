@@ -7,6 +7,7 @@ import pytest
 import torch
 from inarch_toy.backbone import Vectors
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 import inarch
 from inarch.builtin.head_modules import Classifier
@@ -62,6 +63,19 @@ def test_exactly_the_frozen_layers_have_no_gradient_and_their_buffers_count_as_f
     assert "blocks.0.1.running_mean" in frozen
     assert model.freeze([]) == {}
     assert all(parameter.requires_grad for parameter in model.backbone.parameters())
+
+
+def test_beside_what_is_trained_norms_stand_still_and_dropout_stays_on() -> None:
+    model = make_model()
+    model.backbone.blocks[1][1] = nn.BatchNorm1d(8, affine=False)  # no parameter, and still a memory
+    trained = "blocks.1.0.weight"
+    frozen = model.freeze([0], frozenset({trained, "blocks.0.0.weight"}))  # a frozen layer stays frozen
+    assert {name for name, p in model.backbone.named_parameters() if p.requires_grad} == {trained}
+    assert set(frozen) == set(model.backbone.state_dict()) - {trained}
+    before, model = fingerprint(frozen), model.train()
+    assert model.backbone.blocks[1][3].training and not model.backbone.blocks[0][3].training  # the dropouts
+    model({"vector": torch.randn(8, 4)})
+    assert fingerprint(frozen) == before
 
 
 class Writes(Vectors):

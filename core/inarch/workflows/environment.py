@@ -15,7 +15,7 @@ from inarch.model import Model, check_layers, count_parameters
 from inarch.weights import fingerprint
 from inarch.workflows.check import Checked
 
-LIBRARIES = ("torch", "accelerate", "torchmetrics", "datasets", "safetensors", "numpy", "pyarrow")
+LIBRARIES = ("torch", "accelerate", "torchmetrics", "datasets", "safetensors", "numpy", "peft", "pyarrow")
 
 
 def describe(

@@ -20,7 +20,7 @@ from inarch.training.job import Job, evaluation_batch_size
 from inarch.training.saving import load_best
 from inarch.training.state import RunState
 from inarch.workflows.check import Checked, refuse_many
-from inarch.workflows.start import make_examples
+from inarch.workflows.start import build_strategy, make_examples
 
 PARITY_EXAMPLES = 16
 
@@ -44,6 +44,8 @@ class Result:
 def finish(job: Job, checked: Checked, state: RunState, started: float) -> Result:
     """Measure the best weights on test, and write bundle, predictions and report; the main process writes."""
     best_step = load_best(job, state)
+    parameters = count_parameters(job.model)
+    plain = build_strategy(checked).merge(job.model.backbone)
     refuse_many(state.skipped, sum(map(len, checked.dataset.splits.values())), job.recipe)
     split = next(name for name in ("test", "valid", "train") if name in checked.dataset.splits)
     examples = make_examples(checked, split, job.model)
@@ -55,9 +57,9 @@ def finish(job: Job, checked: Checked, state: RunState, started: float) -> Resul
     if job.accelerator.is_main_process:
         estimates = measure(job.model, seen, examples, job.metrics)
         write_predictions(job.directory / "predictions" / f"{split}.jsonl", predictions(job.model, seen, examples))
-        parity = _write_bundle(job, checked, seen, examples)
+        parity = _write_bundle(job, checked, seen, examples, plain)
         result = Result(job.directory, split, estimates, best_step, parity, time.monotonic() - started)
-        _write_results(job, checked, result, state, seen, examples)
+        _write_results(job, checked, result, state, seen, examples, parameters)
     job.accelerator.wait_for_everyone()
     return result
 
@@ -72,11 +74,13 @@ def measure(model: Model, seen: Evaluated, examples: Examples, metrics: Mapping[
     return intervals.estimate(metrics, seen.compared(model), seen.targets, groups)
 
 
-def _write_bundle(job: Job, checked: Checked, seen: Evaluated, examples: Examples) -> float:
+def _write_bundle(job: Job, checked: Checked, seen: Evaluated, examples: Examples, plain: bool) -> float:
+    """Write the bundle; if the backbone is not plain, the strategy belongs to it."""
     found = _first_rows(seen, examples)
     expected = _outputs(job, examples.assemble(found, None, len(found)))
     raw = [checked.dataset.raw(row) for _, row in found]
-    parts = {"backbone": (checked.one("backbone")[0], job.model.backbone.resolved), "head": checked.one("head")}
+    parts = {"backbone": (checked.one("backbone")[0], job.model.backbone.resolved), "head": checked.one("head"),
+             **({} if plain else {"strategy": checked.one("strategy")})}  # fmt: skip
     facts = {"input": checked.dataset.input, "recipe": job.recipe.name, "domain": job.model.backbone.domain}
     return bundle.write(job.directory / "model", job.model, parts, checked.targets, facts, raw, expected)
 
@@ -99,9 +103,15 @@ def _outputs(job: Job, item: Item) -> Any:
 
 
 def _write_results(
-    job: Job, checked: Checked, result: Result, state: RunState, seen: Evaluated, examples: Examples
+    job: Job,
+    checked: Checked,
+    result: Result,
+    state: RunState,
+    seen: Evaluated,
+    examples: Examples,
+    parameters: tuple[int, int],
 ) -> None:
-    total, trainable = count_parameters(job.model)
+    total, trained = parameters
     summary = {
         "split": result.split,
         "examples": len(seen.rows),
@@ -113,7 +123,7 @@ def _write_results(
         "frozen": state.frozen_hashes,
         "notes": {**job.notes, result.split: examples.notes},
         "skipped": {**checked.skipped, "while training": state.skipped, f"while testing {result.split}": seen.skipped},
-        "parameters": {"total": total, "trained": trainable},
+        "parameters": {"total": total, "trained": trained},
         "seconds": round(result.seconds, 1),
     }
     checkpoint.write_atomically(job.directory / "results.json", json.dumps(summary, indent=1))

@@ -46,12 +46,14 @@ def with_tracker(directory: Path, tracker: str) -> Accelerator:
 
 
 def build_model(checked: Checked) -> Model:
-    """Build the model and load its weights."""
+    """Build the model, load its weights, and insert what the strategy trains beside them."""
     backbone: Backbone = plugins.build(*checked.one("backbone"))
     head: Head = plugins.build(*checked.one("head"), checked.targets, backbone.num_features)
     model = Model(backbone, head)
-    if not _strategy(checked).random_weights:
+    strategy = build_strategy(checked)
+    if not strategy.random_weights:
         backbone.load_weights()
+    strategy.adapt(backbone)
     return model
 
 
@@ -61,9 +63,15 @@ def resolve(checked: Checked, model: Model) -> Recipe:
     return replace(checked.resolved(), backbone=known)
 
 
+def build_strategy(checked: Checked) -> Strategy:
+    """Build the recipe's strategy."""
+    strategy: Strategy = plugins.build(*checked.one("strategy"))
+    return strategy
+
+
 def phases(checked: Checked, model: Model) -> list[Phase]:
     """Return what the recipe's strategy makes of the backbone's layers."""
-    return _strategy(checked).phases(model.backbone.layers(), checked.recipe.train)
+    return build_strategy(checked).phases(model.backbone.layers(), checked.recipe.train)
 
 
 def speed_up(model: Model, recipe: Recipe) -> None:
@@ -111,8 +119,3 @@ def make_job(
 
 def _accelerator(**options: Any) -> Accelerator:
     return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no", **options)
-
-
-def _strategy(checked: Checked) -> Strategy:
-    strategy: Strategy = plugins.build(*checked.one("strategy"))
-    return strategy
