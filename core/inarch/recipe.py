@@ -45,15 +45,25 @@ class Splits:
     """Share of all examples, 0 to 1, kept for the final figures; it never chooses anything. 0: none is made."""
     seed: int = 0
     """Seed of the split; apart from the recipe's `seed`, so that runs with several seeds share their test data."""
+    examples: int | None = None
+    """How many examples of train are kept once the others are cut: drawn by `seed`, classes in their shares."""
+    per_class: int | None = None
+    """How many examples of each class are kept, likewise. Fewer are among those that more would keep."""
 
     def __post_init__(self) -> None:
-        """Refuse shares that leave nothing to train on."""
+        """Refuse shares that leave nothing to train on, and sizes that are none."""
         for name in ("valid", "test"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be from 0 to below 1, found {getattr(self, name)}")
         _refuse_seed(self.seed)
         if self.valid + self.test >= 1:
             raise ValueError(f"valid + test must be below 1, found {self.valid + self.test:g}")
+        for name in ("examples", "per_class"):
+            size = getattr(self, name)
+            if size is not None and size < 1:
+                raise ValueError(f"{name} must be at least 1, found {size}")
+        if self.examples is not None and self.per_class is not None:
+            raise ValueError("per_class and examples both say how much of train is kept; give one of them")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,12 +1,15 @@
-"""Splits that the data does not bring: cut from train, stratified, seeded, never through a group."""
+"""Splits that the data does not bring: cut from train, stratified, seeded, never through a group.
+
+Also how much of train is kept after that, for training on few examples.
+"""
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from inarch.data.classes import split_labels
-from inarch.errors import DataError
+from inarch.errors import DataError, RecipeError
 from inarch.interfaces.dataset import Dataset, Rows, Stream
 from inarch.recipe import Splits
 
@@ -21,6 +24,9 @@ def complete(dataset: Dataset, splits: Splits) -> Dataset:
     made = dict(dataset.splits)
     _refuse_shared_groups(dataset)
     if isinstance(made["train"], Stream):
+        if splits.examples or splits.per_class:
+            told = "a stream cannot be drawn from; its first rows are chosen by dataset.examples"
+            raise RecipeError(f"splits.{'examples' if splits.examples else 'per_class'}: {told}")
         return dataset
     whole = len(made["train"])
     for name, share in (("test", splits.test), ("valid", splits.valid)):
@@ -28,7 +34,63 @@ def complete(dataset: Dataset, splits: Splits) -> Dataset:
             continue
         part = share * whole / len(made["train"]) if name == "valid" and "test" not in dataset.splits else share
         made["train"], made[name] = _cut(dataset, made["train"], part, splits.seed, name)
-    return replace(dataset, splits={name: made[name] for name in ("train", "valid", "test") if name in made})
+    made["train"], notes = _keep(dataset, made["train"], splits)
+    ordered = {name: made[name] for name in ("train", "valid", "test") if name in made}
+    return replace(dataset, splits=ordered, notes=(*dataset.notes, *notes))
+
+
+def _keep(dataset: Dataset, rows: Rows, splits: Splits) -> tuple[Rows, list[str]]:
+    """Return as much of train as `splits` says, and a sentence about it."""
+    if splits.examples:
+        if splits.examples > len(rows):
+            raise RecipeError(f"splits.examples: train has {len(rows):,} examples, not {splits.examples:,}")
+        order = _spread(_strata(dataset, rows), splits.seed)
+        kept, told = sorted(order, key=order.__getitem__)[: splits.examples], f"examples: {splits.examples}"
+    elif splits.per_class:
+        order = _spread(_one_class_each(dataset, rows, splits.per_class), splits.seed)
+        kept, told = (
+            [i for i, (_, rank, _) in order.items() if rank < splits.per_class],
+            f"per_class: {splits.per_class}",
+        )
+    else:
+        return rows, []
+    return rows.select(sorted(kept)), [f"train keeps {len(kept):,} of {len(rows):,} examples (splits.{told})"]
+
+
+def _spread(strata: Sequence[Hashable], seed: int) -> dict[int, tuple[float, int, float]]:
+    """Return the key of each row by which they are drawn: its place in its stratum, 0 to 1, its rank there, a lot.
+
+    Of the rows in this order any first N hold each stratum in its share, and one of each before a second of any.
+    """
+    import numpy as np  # here, or a typo in a recipe would wait for it
+
+    random = np.random.default_rng((seed, 0))
+    keys = {}
+    for members in _members(strata).values():
+        for rank, index in enumerate(random.permutation(members).tolist()):
+            keys[index] = (rank / len(members), rank, float(random.random()))
+    return keys
+
+
+def _one_class_each(dataset: Dataset, rows: Rows, least: int) -> list[str]:
+    """Return each row's class, or refuse targets that are none and classes with fewer than `least` examples."""
+    column = rows.column(dataset.target) if dataset.target in rows.columns else [""] * len(rows)
+    if any(isinstance(value, list | tuple | Mapping) for value in column):
+        raise RecipeError(f"splits.per_class: '{dataset.target}' holds no single classes; say 'splits.examples'")
+    joined = {value: name for name, members in (dataset.classes or {}).items() for value in members}
+    classes = [joined.get(str(value), str(value)) for value in column]
+    name, fewest = min(Counter(classes).items(), key=lambda item: item[1])
+    if fewest < least:
+        told = f"train has {fewest:,} of the class '{name}', not {least:,}; for targets that are no classes"
+        raise RecipeError(f"splits.per_class: {told} say 'splits.examples'")
+    return classes
+
+
+def _members(strata: Sequence[Hashable]) -> dict[Hashable, list[int]]:
+    found: dict[Hashable, list[int]] = {}
+    for index, stratum in enumerate(strata):
+        found.setdefault(stratum, []).append(index)
+    return found
 
 
 def _cut(dataset: Dataset, rows: Rows, share: float, seed: int, name: str) -> tuple[Rows, Rows]:
@@ -62,11 +124,8 @@ def _strata(dataset: Dataset, rows: Rows) -> Sequence[Hashable]:
 
 
 def _take_stratified(strata: Sequence[Hashable], share: float, random: "np.random.Generator") -> list[int]:
-    members_of: dict[Hashable, list[int]] = {}
-    for index, stratum in enumerate(strata):
-        members_of.setdefault(stratum, []).append(index)
     taken: list[int] = []
-    for found in members_of.values():
+    for found in _members(strata).values():
         members = random.permutation(found)
         size = round(share * len(members))
         least = 1 if len(members) >= 3 else 0

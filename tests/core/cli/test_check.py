@@ -37,6 +37,17 @@ CASES = {
     "a name that is a path": ("name: toy", "name: ../toy", ["line 1: name", "name of a folder"]),
     "patience of none": ("epochs: 2", "early_stopping: {patience: 0}", ["train.early_stopping.patience", "at least 1"]),
     "shares above one": ("name: toy", "name: toy\nsplits: {valid: 0.5, test: 0.5}", ["line 2: splits", "below 1"]),
+    "no examples kept": ("name: toy", "name: toy\nsplits: {examples: 0}", ["line 2: splits.examples", "at least 1"]),
+    "two sizes of train": (
+        "name: toy",
+        "name: toy\nsplits: {examples: 8, per_class: 4}",
+        ["line 2: splits.per_class", "give one of them"],
+    ),
+    "more of train than there is": (
+        "name: toy",
+        "name: toy\nsplits: {examples: 43}",
+        ["train has 42 examples, not 43"],
+    ),
     "a duplicate key": (
         "head: classifier",
         "head: classifier\nhead: regressor",
@@ -279,6 +290,16 @@ def test_every_part_of_an_input_of_several_columns_is_looked_at(row: str, said: 
     (tmp_path / "parts.jsonl").write_text(f'{{"class": "cold", {row}}}\n' + others)
     data = f"{{name: table, path: {tmp_path / 'parts.jsonl'}, input: [vector, other], target: class}}"
     assert said in refused("check", write(tmp_path), f"dataset={data}", "splits={valid: 0, test: 0}")
+
+
+def test_what_is_left_out_of_the_data_is_told(tmp_path: Path, inarch) -> None:
+    rows = "vector,class,sure\n" + "1 2 3 4,warm,0.9\n1 2 3 4,cold,0.9\n" * 30 + "1 2 3 4,cold,\n"
+    recipe = write(tmp_path, "target: class", "target: class, minimum: {sure: 0.5}", rows)
+    found = inarch("check", recipe, "splits.per_class=8")
+    assert found.returncode == 0, found.stderr
+    assert "vectors.csv: 1 of 61 rows are left out, for 'sure' is below 0.5, or no number (1)" in found.stdout
+    assert "train keeps 16 of 44 examples (splits.per_class: 8)" in found.stdout
+    assert "train: 16 examples (cold 8, warm 8)" in found.stdout
 
 
 def test_what_holds_is_told_with_classes_and_counts(tmp_path: Path, inarch) -> None:

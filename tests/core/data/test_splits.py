@@ -1,12 +1,13 @@
 """Splits that are made: stratified, seeded, never through a group."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from inarch.data import splits
-from inarch.errors import DataError
-from inarch.interfaces.dataset import Dataset, Rows
+from inarch.errors import DataError, RecipeError
+from inarch.interfaces.dataset import Dataset, Rows, Stream
 from inarch.recipe import Splits
 
 
@@ -89,3 +90,67 @@ def test_numbers_are_not_stratified_by() -> None:
 def test_too_few_rows_are_an_error_that_says_what_to_do() -> None:
     with pytest.raises(DataError, match=r"2 examples are too few.*splits: \{test: 0\}"):
         splits.complete(make(["a", "b"]), Splits())
+
+
+def test_as_many_examples_of_train_are_kept_as_asked_for_and_it_is_said() -> None:
+    made = splits.complete(make(["a"] * 160 + ["b"] * 40), Splits(valid=0.25, test=0.25, examples=20))
+    assert Counter(made.splits["train"].column("target")) == {"a": 16, "b": 4}
+    assert {name: len(found) for name, found in made.splits.items()} == {"train": 20, "valid": 50, "test": 50}
+    assert made.notes == ("train keeps 20 of 100 examples (splits.examples: 20)",)
+
+
+def test_few_examples_hold_one_of_each_class_before_a_second_of_any() -> None:
+    made = splits.complete(make(["a"] * 97 + list("bcd")), Splits(valid=0, test=0, examples=5))
+    assert Counter(made.splits["train"].column("target")) == {"a": 2, "b": 1, "c": 1, "d": 1}
+
+
+def test_so_many_of_each_class_are_kept_also_of_joined_ones() -> None:
+    dataset = replace(make(["a", "b", "c", "d"] * 25), classes={"vowel": ["a"], "consonant": ["b", "c", "d"]})
+    made = splits.complete(dataset, Splits(per_class=8))
+    found = Counter(made.splits["train"].column("target"))
+    assert (found["a"], found["b"] + found["c"] + found["d"]) == (8, 8)
+    assert made.notes == ("train keeps 16 of 70 examples (splits.per_class: 8)",)
+
+
+@pytest.mark.parametrize("size", ["examples", "per_class"])
+def test_fewer_examples_are_among_those_that_more_would_keep_and_the_seed_chooses(size: str) -> None:
+    def kept(number: int, seed: int = 0) -> set[int]:
+        return set(rows(splits.complete(make(["a", "b", "b"] * 50), Splits(**{size: number, "seed": seed})))["train"])
+
+    assert kept(4) < kept(8) < kept(16)
+    assert kept(8) == kept(8)
+    assert kept(8, seed=1) != kept(8)
+
+
+def test_the_other_splits_are_the_same_whatever_is_kept_of_train() -> None:
+    whole, few = (rows(splits.complete(make(["a", "b"] * 50), Splits(examples=size))) for size in (None, 10))
+    assert (few["valid"], few["test"]) == (whole["valid"], whole["test"])
+    assert set(few["train"]) < set(whole["train"])
+
+
+def test_examples_with_numbers_or_lists_as_targets_are_drawn_too() -> None:
+    for targets in ([index / 7 for index in range(100)], [["O", "B-x"], ["O"]] * 50):
+        assert len(rows(splits.complete(make(targets), Splits(valid=0, test=0, examples=10)))["train"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("targets", "wanted", "said"),
+    [
+        (["a", "b"] * 5, {"examples": 11}, "splits.examples: train has 10 examples, not 11"),
+        (["a"] * 7 + ["b"] * 3, {"per_class": 4}, "splits.per_class: train has 3 of the class 'b', not 4"),
+        ([index / 7 for index in range(10)], {"per_class": 2}, "say 'splits.examples'"),
+        ([["a"], ["b"]] * 5, {"per_class": 2}, "'target' holds no single classes; say 'splits.examples'"),
+    ],
+)
+def test_keeping_more_than_there_is_says_how_many_there_are(
+    targets: list[object], wanted: dict[str, int], said: str
+) -> None:
+    with pytest.raises(RecipeError, match=said):
+        splits.complete(make(targets), Splits(valid=0, test=0, **wanted))
+
+
+@pytest.mark.parametrize("wanted", [{"examples": 4}, {"per_class": 4}])
+def test_nothing_is_drawn_from_a_stream(wanted: dict[str, int]) -> None:
+    stream = Stream(10, lambda seed, start: iter(()), ["row", "target"])
+    with pytest.raises(RecipeError, match=rf"splits\.{next(iter(wanted))}: a stream cannot be drawn from"):
+        splits.complete(Dataset({"train": stream}, "row", "target"), Splits(**wanted))
