@@ -29,12 +29,25 @@ def vectors(
     return Vectors(weights, size, width, depth, dropout, norm, noise, mixup, memory)
 
 
+def letters(
+    *, weights: str = "none", width: int = 8, prepared: bool = True, longest: int | None = None, files: str | None = None
+) -> "Backbone":
+    """Read text letter by letter.
+
+    prepared: all at once, before training. longest: letters beyond which a text is cut; none: the longest of train.
+    """
+    from inarch_toy.letters import Letters
+
+    return Letters(weights, width, prepared, longest)
+
+
 def verify(raw: object) -> None:
-    """Refuse what is not numbers."""
-    try:
-        [float(part) for part in str(raw).split()]
-    except ValueError:
-        raise ValueError(f"not numbers: {str(raw)[:20]!r}") from None
+    """Refuse what is not numbers, in each of several columns."""
+    for text in raw.values() if isinstance(raw, dict) else [raw]:
+        try:
+            [float(part) for part in str(text).split()]
+        except ValueError:
+            raise ValueError(f"not numbers: {str(text)[:20]!r}") from None
 
 
 def starter() -> dict[str, object]:
@@ -44,5 +57,6 @@ def starter() -> dict[str, object]:
 
 @hookimpl
 def register_backbones(register: Register) -> None:
-    """Register the one backbone."""
+    """Register both backbones."""
     register("vectors", vectors, domain="vector", verify=verify, starter=starter)
+    register("letters", letters, domain="letters")

@@ -1,0 +1,82 @@
+"""A backbone over letters, for what has a length: examples are prepared, padded, cut, and every letter is a unit."""
+
+import torch
+from torch import Tensor, nn
+
+from inarch import Backbone, Features
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz "
+
+
+class Letters(Backbone):
+    """Embeddings of letters and of their neighbours. A letter is a token and a unit; its place is its number."""
+
+    domain = "letters"
+    provides = frozenset({"pooled", "tokens", "units"})
+
+    def __init__(self, weights: str, width: int, prepared: bool, longest: int | None) -> None:
+        super().__init__()
+        self.num_features = width
+        self.resolved = {"weights": weights, "width": width, "prepared": prepared, "longest": longest}
+        self.embedding = nn.Embedding(len(LETTERS) + 1, width, padding_idx=0)
+        self.mixing = nn.Conv1d(width, width, 3, padding=1)
+
+    def transform(self, training: bool) -> "Letters._Read":
+        return self._Read(self.resolved["longest"])
+
+    def prepare(self, raws):
+        if not self.resolved["prepared"]:
+            return None
+        self.resolved["longest"] = self.resolved["longest"] or max(map(len, raws))
+        return _Prepared(raws, self.transform(False))
+
+    def length(self, example: dict[str, Tensor]) -> int:
+        return len(example["letters"])
+
+    def part(self, raw: str, start: float, end: float) -> dict[str, str]:
+        return {"text": raw[int(start) : int(end)]}
+
+    def files(self) -> dict[str, bytes]:
+        return {"letters.txt": LETTERS.encode()}
+
+    def collate(self, examples):
+        padded = nn.utils.rnn.pad_sequence([example["letters"] for example in examples], batch_first=True)
+        units = nn.utils.rnn.pad_sequence([example["units"] for example in examples], batch_first=True, padding_value=-1)
+        places = nn.utils.rnn.pad_sequence([example["places"] for example in examples], batch_first=True)
+        return {"letters": padded, "units": units, "places": places}
+
+    def forward(self, letters: Tensor, units: Tensor, places: Tensor) -> Features:
+        mask = letters > 0
+        hidden = self.embedding(letters)
+        tokens = (hidden + self.mixing(hidden.mT).mT.tanh()) * mask[..., None]
+        pooled = tokens.sum(1) / mask.sum(1, keepdim=True)
+        return Features(pooled=pooled, tokens=tokens, mask=mask, units=units, places=places)
+
+    class _Read:
+        """Text to letters, cut after `longest`; the places of all letters are kept."""
+
+        def __init__(self, longest: int | None) -> None:
+            self.longest = longest
+
+        def __call__(self, raw: object) -> dict[str, Tensor]:
+            if not isinstance(raw, str) or not raw:
+                raise ValueError(f"expected text, found {raw!r}")
+            starts = torch.arange(len(raw))
+            units = starts if self.longest is None else starts.where(starts < self.longest, -1)
+            letters = torch.tensor([LETTERS.index(letter) + 1 for letter in raw[: self.longest]])
+            return {"letters": letters, "units": units, "places": torch.stack([starts, starts + 1], 1).float()}
+
+
+class _Prepared:
+    """Examples, made when asked for: what the core sees is the same."""
+
+    def __init__(self, raws, read) -> None:
+        self.raws, self.read = raws, read
+        cut = sum(isinstance(raw, str) and len(raw) > read.longest for raw in raws)
+        self.notes = [f"{cut} of {len(raws)} are cut"] if cut else []
+
+    def __len__(self) -> int:
+        return len(self.raws)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        return self.read(self.raws[index])
