@@ -53,6 +53,22 @@ def toy_recipe(tmp_path: Path, vectors: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def letters(tmp_path: Path) -> Path:
+    """A recipe of a second's training over a table of 90 texts of 3 to 30 letters; `low` ones are of a to e."""
+    random = np.random.default_rng(0)
+    lines = ["text,class,number"]
+    for index in range(90):
+        low = index % 2
+        text = "".join(random.choice(list("abcde" if low else "defgh"), random.integers(3, 31)))
+        lines.append(f"{text},{'low' if low else 'high'},{low + random.random() / 10:.3f}")
+    (tmp_path / "letters.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path = tmp_path / "letters.yaml"
+    written = RECIPE.replace("vector", "text", 1).replace("toy", "letters").replace("vectors", "letters")
+    path.write_text(written.format(path=tmp_path / "letters.csv"), encoding="utf-8")
+    return path
+
+
 Inarch = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import binom
+from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
 from torchmetrics.regression import MeanAbsoluteError
 
@@ -53,6 +54,33 @@ def test_a_resample_on_which_a_metric_is_not_defined_does_not_break_the_interval
     found = estimate({"auroc": MulticlassAUROC(2)}, scores, targets, None)["auroc"]
     assert found.value == pytest.approx(1.0)
     assert found.low is None or 0 <= found.low <= found.high <= 1
+
+
+class Share(Metric):
+    """The share of predictions that say what the raw target says; counts its updates."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("right", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("seen", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.updates = 0
+
+    def update(self, predictions: list[dict[str, str]], targets: list[str]) -> None:
+        self.updates += 1
+        self.seen += len(targets)
+        self.right += sum(p["class"] == target for p, target in zip(predictions, targets, strict=True))
+
+    def compute(self) -> torch.Tensor:
+        return self.right / self.seen
+
+
+def test_a_metric_on_predictions_has_the_interval_of_the_same_one_on_scores_and_sees_each_example_once() -> None:
+    right, share = np.arange(60) < 40, Share()
+    predictions = [{"class": "yes" if each else "no"} for each in right]
+    found = estimate({"share": share}, predictions, ["yes"] * 60, None)["share"]
+    other = accuracy_of(right)
+    assert (found.value, found.low, found.high) == pytest.approx((other.value, other.low, other.high))
+    assert share.updates == 1 + 60
 
 
 def test_one_example_gives_a_value() -> None:

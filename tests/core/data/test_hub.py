@@ -12,6 +12,7 @@ from PIL import Image
 import inarch
 from inarch.data.hub import hub
 from inarch.errors import DataError, RecipeError
+from inarch.interfaces.dataset import Rows, Stream
 
 pytestmark = [  # `datasets` leaves files open until the garbage collector finds them
     pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
@@ -69,6 +70,30 @@ def test_class_names_are_the_data_sets_own_and_images_stay_undecoded(tmp_path: P
     made = hub(path="imagefolder", data_files=str(tmp_path / "photos" / "**"), input="image", target="label")
     assert made.classes == {"cat": ["0"], "dog": ["1"]}
     assert set(made.splits["train"][0]["image"]) == {"bytes", "path"}
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_class_names_of_lists_are_those_of_their_items_and_inputs_may_be_lists(streaming: bool, tmp_path: Path) -> None:
+    import datasets
+
+    tags = datasets.ClassLabel(names=["O", "B-PER", "I-PER"])
+    features = {"tokens": datasets.List(datasets.Value("string")), "ner_tags": datasets.List(tags)}
+    rows = {"tokens": [["Marie", "Curie"], ["here"]], "ner_tags": [[1, 2], [0]]}
+    datasets.Dataset.from_dict(rows, datasets.Features(features)).to_parquet(tmp_path / "t.parquet")
+    made = hub(
+        path="parquet",
+        data_files={"train": str(tmp_path / "t.parquet")},
+        input="tokens",
+        target="ner_tags",
+        streaming=streaming,
+        examples=2,
+    )
+    assert made.classes == {"O": ["0"], "B-PER": ["1"], "I-PER": ["2"]}
+    train = made.splits["train"]
+    row = next(train.read(None, 0)) if isinstance(train, Stream) else train[0]
+    assert (made.raw(row), row["ner_tags"]) == (["Marie", "Curie"], [1, 2])
+    if isinstance(train, Rows):
+        assert train.select([1, 0]).column("ner_tags") == [[0], [1, 2]]
 
 
 def test_a_stream_of_unknown_length_asks_for_it(tmp_path: Path) -> None:

@@ -2,9 +2,10 @@
 
 from itertools import product
 
+import numpy as np
 import pytest
 
-from inarch.data.order import epoch_batches, evaluation_keys, share, steps_per_epoch, training_keys
+from inarch.data.order import WINDOW, epoch_batches, evaluation_keys, share, steps_per_epoch, training_keys
 
 
 @pytest.mark.parametrize(("length", "batch_size"), list(product([1, 7, 16, 33], [1, 5, 16, 50])))
@@ -47,3 +48,36 @@ def test_an_evaluation_reads_every_row_once_in_whole_batches(processes: int) -> 
     parts = [evaluation_keys(14, 4, processes, process) for process in range(processes)]
     batches = [list(batch) for part in parts for batch in part]
     assert sorted(batches) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13]]
+
+
+@pytest.mark.parametrize(("length", "batch_size"), list(product([1, 7, 16, 333], [1, 5, 16, 50])))
+def test_batches_of_similar_length_hold_every_example_once_in_as_many_steps(length: int, batch_size: int) -> None:
+    lengths = np.random.default_rng(0).integers(1, 100, length)
+    batches = epoch_batches(length, batch_size, 0, 0, lengths)
+    assert sorted(index for batch in batches for index in batch) == list(range(length))
+    assert len(batches) == steps_per_epoch(length, batch_size)
+
+
+def test_batches_of_similar_length_depend_on_seed_and_epoch_and_come_in_no_order_of_length() -> None:
+    lengths = np.random.default_rng(0).integers(1, 100, 800)
+    orders = {str(epoch_batches(800, 8, seed, epoch, lengths)) for seed, epoch in product(range(3), range(3))}
+    assert len(orders) == 9
+    longest = [max(lengths[batch]) for batch in epoch_batches(800, 8, 0, 0, lengths)]
+    assert longest != sorted(longest) and longest != sorted(longest, reverse=True)
+
+
+def test_batches_of_similar_length_need_far_less_padding() -> None:
+    lengths = np.random.default_rng(0).lognormal(3, 0.8, 32 * WINDOW * 4).astype(int) + 1
+
+    def padded(batches: list[list[int]]) -> int:
+        return sum(len(batch) * lengths[batch].max() for batch in batches)
+
+    random, similar = (padded(epoch_batches(len(lengths), 32, 0, 0, known)) for known in (None, lengths))
+    assert random > 2 * lengths.sum()
+    assert similar < 1.3 * lengths.sum()
+
+
+def test_an_evaluation_by_length_reads_every_row_once_the_longest_first() -> None:
+    lengths = np.array([3, 9, 1, 9, 4, 2])
+    assert evaluation_keys(6, 2, 1, 0, lengths) == [[1, 3], [4, 0], [5, 2]]
+    assert evaluation_keys(6, 2, 2, 1, lengths) == [[4, 0]]
