@@ -49,12 +49,12 @@ class Span(Head):
 
     def predict(self, outputs: Mapping[str, Tensor]) -> list[dict[str, Any]]:
         """Return the likeliest stretch of at most `longest` units; its score is the product of both probabilities."""
-        logs = _masked(outputs).log_softmax(1)
-        return [self._best(*row) for row in zip(logs, outputs["places"], strict=True)]
+        logs, places = _masked(outputs).log_softmax(1).cpu(), outputs["places"].cpu()
+        return [self._best(*row) for row in zip(logs, places, strict=True)]
 
     def _best(self, logs: Tensor, places: Tensor) -> dict[str, Any]:
         starts, ends = logs.unbind(-1)
-        allowed = torch.ones(len(logs), len(logs), dtype=torch.bool, device=logs.device).triu().tril(self.longest - 1)
+        allowed = torch.ones(len(logs), len(logs), dtype=torch.bool).triu().tril(self.longest - 1)
         score, found = (starts[:, None] + ends).masked_fill(~allowed, -torch.inf).flatten().max(0)
         first, last = divmod(int(found), len(logs))
         return {

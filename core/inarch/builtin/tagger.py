@@ -54,16 +54,12 @@ class Tagger(Head):
         rows = [name_tags(target, self.values) for target in targets]
         if self.scheme != "units":
             rows = [write_tags(find_segments(row), len(row), self.scheme) for row in rows]
-        return pad([[numbers[tag] for tag in row] for row in rows])
+        return pad([[numbers[tag] for tag in row] for row in rows], 0)
 
     def _encode_stretches(self, targets: Sequence[Any]) -> Tensor:
         numbers = {label: number for number, label in enumerate(self.labels, start=1)}
-        rows = [name_stretches(target, self.values) for target in targets]
-        encoded = torch.zeros(len(rows), max(map(len, rows), default=0), 3)
-        for number, row in enumerate(rows):
-            for slot, (start, end, label) in enumerate(row):
-                encoded[number, slot] = torch.tensor([start, end, numbers[label]])
-        return encoded
+        named = (name_stretches(target, self.values) for target in targets)
+        return pad([[(s.start, s.end, numbers[s.label]) for s in row] for row in named], (0.0, 0.0, 0.0))
 
     def forward(self, features: Features) -> dict[str, Tensor]:
         """Return `logits` (B, U, C), `places` (B, U, 2) and `seen` (B, U)."""

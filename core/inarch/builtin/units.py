@@ -1,5 +1,8 @@
 """What heads over units (words, frames) share. Shapes: B batch, D features, T tokens, U units."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -35,7 +38,8 @@ def readable(place: float) -> float:
     return int(place) if place.is_integer() else round(place, 4)
 
 
-def pad(rows: list[list[int]]) -> Tensor:
-    """Return rows of numbers as one tensor (B, longest), filled up with 0."""
-    width = max(map(len, rows), default=0)
-    return torch.tensor([row + [0] * (width - len(row)) for row in rows], dtype=torch.long).view(len(rows), width)
+def pad(rows: Sequence[list[Any]], zero: int | tuple[float, ...]) -> Tensor:
+    """Return rows of different lengths as one tensor (B, longest, ...), filled up with `zero`, whose type it has."""
+    like, width = torch.tensor(zero), max(map(len, rows), default=0)
+    filled = [row + [zero] * (width - len(row)) for row in rows]
+    return torch.tensor(filled, dtype=like.dtype).view(len(rows), width, *like.shape)

@@ -115,5 +115,6 @@ def _shuffled(rows: Iterator[dict[str, Any]], seed: int) -> Iterator[dict[str, A
 
 
 def _class_names(features: Any, target: str) -> Mapping[str, list[str]] | None:
-    names = getattr((features or {}).get(target), "names", None)
+    feature = (features or {}).get(target)
+    names = getattr(getattr(feature, "feature", feature), "names", None)  # of a list, those of its items
     return {name: [str(index)] for index, name in enumerate(names)} if names else None

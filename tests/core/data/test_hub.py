@@ -10,6 +10,7 @@ from conftest import write_vectors
 from PIL import Image
 
 import inarch
+from inarch.builtin.segment_targets import read_segments
 from inarch.data.hub import hub
 from inarch.errors import DataError, RecipeError
 from inarch.interfaces.dataset import Rows, Stream
@@ -112,3 +113,15 @@ def test_a_split_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_a_data_set_that_cannot_be_opened_says_what_else_works(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"could not be opened.*'folder', 'table' or 'package'"):
         hub(path=str(tmp_path / "nowhere"), input="a", target="b")
+
+
+def test_tags_have_the_names_of_their_numbers(tmp_path: Path) -> None:
+    import datasets
+
+    tags = datasets.List(datasets.ClassLabel(names=["O", "B-PER", "I-PER"]))
+    features = datasets.Features({"words": datasets.List(datasets.Value("string")), "tags": tags})
+    made = datasets.Dataset.from_dict({"words": [["Ada", "Lovelace"], ["no"]], "tags": [[1, 2], [0]]}, features)
+    made.to_parquet(tmp_path / "t.parquet")
+    opened = hub(path="parquet", data_files={"train": str(tmp_path / "t.parquet")}, input="words", target="tags")
+    targets = read_segments(opened)
+    assert targets.classes == ("PER",) and targets.counts == {"train": [1]}
