@@ -32,7 +32,7 @@ def fits(module: nn.Module) -> TypeGuard[nn.Linear]:
 
 
 class Linear:
-    """The forward of a module that `fits`; what is not fp32, or too small to gain, goes the usual way."""
+    """The forward of a module that `fits`; what is not fp32 on a CPU, or too small to gain, goes the usual way."""
 
     def __init__(self, module: nn.Linear) -> None:
         self.module = module
@@ -41,7 +41,9 @@ class Linear:
         """Return (..., N) for inputs (..., K)."""
         weight, bias = self.module.weight, self.module.bias
         single = inputs.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-        if not single or inputs.device.type != "cpu" or inputs.numel() < FEWEST_ROWS * inputs.shape[-1]:
+        small = inputs.numel() < FEWEST_ROWS * inputs.shape[-1]
+        # torch.compile chooses products by itself, and fails on one that it did not put there
+        if small or not single or inputs.device.type != "cpu" or torch.compiler.is_compiling():
             return F.linear(inputs, weight, bias)
         result: Tensor = _Linear.apply(inputs, weight, bias)  # type: ignore[no-untyped-call]
         return result

@@ -1,7 +1,9 @@
 """Linear layers through oneDNN are the same linear layers."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -104,6 +106,17 @@ def test_few_rows_other_types_and_autocast_go_the_usual_way() -> None:
     assert outputs.dtype == torch.bfloat16
     assert not went_through_onednn(module.double()(torch.randn(64, 128, dtype=torch.float64)))
     assert module.float()(torch.empty(0, 128)).shape == (0, 192)
+
+
+def test_a_compiled_layer_goes_the_usual_way() -> None:
+    module, inputs, seen = faster(layer()), torch.randn(64, 128), []
+
+    def backend(graph: torch.fx.GraphModule, _: list[Tensor]) -> Callable[..., Any]:
+        seen.extend(node.target for node in graph.graph.nodes if node.op == "call_function")
+        return graph.forward
+
+    torch.testing.assert_close(torch.compile(module, backend=backend)(inputs), module(inputs))
+    assert seen == [nn.functional.linear]
 
 
 @pytest.mark.parametrize(
