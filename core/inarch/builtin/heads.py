@@ -86,7 +86,6 @@ def embedder(
     *,
     loss: Literal["cosine", "contrastive"] = "cosine",
     margin: Annotated[float, Range(above=0, most=2)] = 0.5,
-    classifier_weight: Annotated[float, Range(above=0)] = 1.0,
     dimensions: Width | None = None,
     dropout: Dropout = 0.0,
     pooling: Pooling = "pooled",
@@ -94,12 +93,11 @@ def embedder(
     """Compare: how alike the two columns of an input are, or classes from a few examples of each, learnt in pairs.
 
     Two input columns and a number: the cosine of the two embeddings, 0 at the least number of train, 1 at the most.
-    One input and classes: each epoch every example meets one partner, of its own class or not, as in SetFit (arXiv
-    2209.11055), but n pairs instead of all n(n - 1) / 2, and the classifier is learnt at the same time.
+    One input and classes: in each epoch every example meets one partner, of its own class or not, and a classifier on
+    the embedding is learnt beside. That is SetFit (arXiv 2209.11055) with n pairs an epoch instead of n(n - 1) / 2.
 
     loss: of a pair: squared error of the cosine, or the `contrastive` one (Hadsell et al. 2006) of pairs alike or not.
     margin: of the contrastive loss: the distance, 1 - cosine, beyond which pairs that are not alike rest.
-    classifier_weight: of the cross-entropy of the classes beside the loss of the pairs.
     dimensions: width of the embedding, by a linear projection; none: the backbone's own.
     dropout, pooling: as for `classifier`.
     """
@@ -108,7 +106,7 @@ def embedder(
     options = (num_features, loss, margin, dimensions, dropout, pooling)
     if targets.details["mode"] == "pairs":
         return Similarity(targets, *options)
-    return FewShot(targets, classifier_weight, *options)
+    return FewShot(targets, *options)
 
 
 def tagger(

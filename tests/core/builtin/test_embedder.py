@@ -1,13 +1,17 @@
 """The head `embedder`: partners, losses of pairs, and what it says of targets that do not fit."""
 
+import json
 import pickle
 import random
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import Inarch
 
 from inarch import Dataset, Features, Head, Rows, Targets
 from inarch.builtin.embedder import Partners, contrastive_loss, cosine_loss
@@ -120,13 +124,13 @@ def test_similarity_is_the_cosine_between_the_least_and_the_most_of_train() -> N
 
 
 def test_the_loss_with_partners_is_that_of_the_pair_and_the_mean_entropy_of_its_members() -> None:
-    head = make(CLASSES, width=2, classifier_weight=0.5)
+    head = make(CLASSES, width=2)
     torch.nn.init.normal_(head.linear.weight)
     outputs = head(unit(0, 60, 0, 90))
     targets = torch.tensor([[0, 0], [1, 2]])
     entropy = F.cross_entropy(outputs["logits"], torch.tensor([0, 0, 1, 2]), reduction="none")
     total, count = head.loss(outputs, targets)
-    assert total.item() == pytest.approx(0.25 + 0.0 + 0.5 * (entropy.view(2, 2).mean(1).sum()).item())
+    assert total.item() == pytest.approx(0.25 + 0.0 + entropy.view(2, 2).mean(1).sum().item())
     assert count.item() == 2
 
 
@@ -152,7 +156,7 @@ def test_sums_and_counts_of_parts_add_up_to_those_of_the_whole(pairs: bool, loss
     assert torch.allclose(of(0, 3) + of(3, 10), of(0, 10))
 
 
-@pytest.mark.parametrize("options", [{}, {"loss": "contrastive", "margin": 1.0}, {"dimensions": 3, "dropout": 0.1}])
+@pytest.mark.parametrize("options", [{}, {"loss": "contrastive", "margin": 1.0}, {"dimensions": 8, "dropout": 0.1}])
 def test_few_examples_are_learnt(options: dict[str, Any]) -> None:
     head = make(CLASSES, width=12, **options)
     truth = head.encode(CLASSES)
@@ -163,7 +167,7 @@ def test_few_examples_are_learnt(options: dict[str, Any]) -> None:
     optimizer = torch.optim.AdamW([*backbone.parameters(), *head.parameters()], lr=0.01)
     losses = []
     random.seed(0)
-    for _ in range(100):
+    for _ in range(200):
         rows = [member for row in range(12) for member in (row, partners(row))]
         total, count = head.loss(head(Features(pooled=backbone(raw[rows]))), truth[rows].view(-1, 2))
         (total / count).backward()
@@ -246,3 +250,43 @@ def test_the_contrastive_loss_wants_pairs_that_are_alike_or_not() -> None:
     verify_embedder(read(CLASSES, "x"), {"loss": "contrastive"})
     with pytest.raises(ValueError, match=r"^loss contrastive wants .* found 5 different numbers; write loss: cosine"):
         verify_embedder(read(NUMBERS, ("x", "z")), {"loss": "contrastive"})
+
+
+def test_classes_do_not_reach_the_backbone_and_pairs_do() -> None:
+    head = make(CLASSES)
+    torch.nn.init.normal_(head.linear.weight)
+    pooled = torch.randn(4, 6, requires_grad=True)
+    outputs = head(Features(pooled=pooled))
+    outputs["embeddings"].sum().backward()
+    assert pooled.grad is not None and pooled.grad.abs().sum() > 0
+    assert not outputs["logits"].detach().eq(0).all()
+    (reached,) = torch.autograd.grad(outputs["logits"].sum(), pooled, allow_unused=True)
+    assert reached is None
+
+
+def train(inarch: Inarch, folder: Path, recipe: Path) -> list[dict[str, Any]]:
+    """Train a recipe at the command line; return its predictions for the test split."""
+    done = inarch("train", recipe, "--out", folder / "run")
+    assert done.returncode == 0, done.stderr
+    lines = (folder / "run" / "predictions" / "test.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_a_recipe_trains_classes_from_partners(inarch: Inarch, toy_recipe: Path, tmp_path: Path) -> None:
+    toy_recipe.write_text(toy_recipe.read_text().replace("classifier", "embedder"))
+    found = train(inarch, tmp_path, toy_recipe)
+    assert sum(line["class"] == line["target"] for line in found) / len(found) >= 0.75
+
+
+def test_a_recipe_trains_the_similarity_of_two_columns(inarch: Inarch, toy_recipe: Path, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    lines = ["left,right,likeness"]
+    for left, right in generator.normal(size=(60, 2, 4)).round(3):
+        likeness = 1 + left @ right / np.linalg.norm(left) / np.linalg.norm(right)
+        lines.append(f"{' '.join(map(str, left))},{' '.join(map(str, right))},{likeness:.3f}")
+    (tmp_path / "vectors.csv").write_text("\n".join(lines) + "\n")
+    text = toy_recipe.read_text().replace("classifier", "embedder").replace("accuracy", "spearman")
+    toy_recipe.write_text(text.replace("vector, target: class", "[left, right], target: likeness"))
+    found = train(inarch, tmp_path, toy_recipe)
+    ranks = [np.argsort(np.argsort([float(line[name]) for line in found])) for name in ("target", "value")]
+    assert np.corrcoef(ranks)[0, 1] > 0.5
