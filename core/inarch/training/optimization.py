@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from inarch.errors import RecipeError
 from inarch.interfaces.strategy import Phase
 from inarch.model import Model
 from inarch.recipe import Train
@@ -22,6 +23,11 @@ def make_optimizer(model: Model, phase: Phase, train: Train) -> torch.optim.Opti
     rated = [(own[name], rate) for layer, rate in zip(model.backbone.layers(), phase.layer_rates, strict=True)
              if rate is not None for name in layer if phase.trains is None or name in phase.trains]  # fmt: skip
     rated += [(parameter, phase.head_rate) for parameter in model.head.parameters() if parameter.requires_grad]
+    if not rated:
+        raise RecipeError(
+            "strategy: nothing is left to train: the backbone is frozen, and the head has no parameters of its own; "
+            "choose another strategy, full for example"
+        )
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter, rate in rated:
         groups.setdefault((rate, train.weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)

@@ -287,6 +287,8 @@ def test_a_recipe_trains_the_similarity_of_two_columns(inarch: Inarch, toy_recip
     (tmp_path / "vectors.csv").write_text("\n".join(lines) + "\n")
     text = toy_recipe.read_text().replace("classifier", "embedder").replace("accuracy", "spearman")
     toy_recipe.write_text(text.replace("vector, target: class", "[left, right], target: likeness"))
+    refused = inarch("train", toy_recipe, "strategy=linear_probe")
+    assert refused.returncode == 2 and "Error: strategy: nothing is left to train" in refused.stderr
     found = train(inarch, tmp_path, toy_recipe)
     ranks = [np.argsort(np.argsort([float(line[name]) for line in found])) for name in ("target", "value")]
     assert np.corrcoef(ranks)[0, 1] > 0.5
