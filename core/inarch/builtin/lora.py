@@ -27,11 +27,12 @@ def insert(backbone: Backbone, rank: int, alpha: float, dropout: float, targets:
         r=rank,
         lora_alpha=alpha,  # type: ignore[arg-type] # peft says int, and divides it by the rank
         lora_dropout=dropout,
-        target_modules="|".join(map(re.escape, chosen)),
+        target_modules="|".join(re.escape(f"backbone.{name}") for name in chosen),
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "fan_in_fan_out is set")  # peft sees which way a layer's weights lie
-        peft.inject_adapter_in_model(options, backbone)
+        # inside another module, for peft rewrites the targets of some models whose `config` it sees
+        peft.inject_adapter_in_model(options, nn.ModuleDict({"backbone": backbone}))
 
 
 def merge(backbone: Backbone) -> None:
@@ -40,7 +41,6 @@ def merge(backbone: Backbone) -> None:
         if isinstance(module, LoraLayer):
             module.merge()
             backbone.set_submodule(name, module.get_base_layer())
-    del backbone.peft_config
 
 
 def choose(backbone: Backbone, targets: Targets) -> list[str]:
@@ -52,9 +52,14 @@ def choose(backbone: Backbone, targets: Targets) -> list[str]:
     if targets == "auto":
         if not linear and not convolutions:
             raise RecipeError(
-                "strategy: lora finds no linear layer and no convolution in this backbone that it can adapt"
+                "strategy: lora finds no linear layer and no convolution in this backbone that an adapter fits; "
+                "use full or linear_probe"
             )
         return max(linear, convolutions, key=len)
+    if not targets:
+        raise RecipeError(
+            "strategy.targets: an empty list adapts nothing; leave it out, or write strategy: linear_probe"
+        )
     known = linear + convolutions
     found = {target: [name for name in known if _matches(name, target)] for target in targets}
     for target, names in found.items():

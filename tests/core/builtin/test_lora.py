@@ -192,6 +192,8 @@ def test_targets_that_match_nothing_are_an_error_with_the_nearest_name() -> None
         adapters.choose(backbone, ["norm"])
     with pytest.raises(inarch.RecipeError, match=r"'\(' is not a regular expression"):
         adapters.choose(backbone, ["("])
+    with pytest.raises(inarch.RecipeError, match="an empty list adapts nothing"):
+        adapters.choose(backbone, [])
 
 
 def test_a_recipe_may_write_one_target_or_a_list_or_auto() -> None:
