@@ -46,6 +46,7 @@ class TextBackbone(Backbone):
             full = pretrained.make(self.config, model, code)
         self.model, self._kind = _text_part(full, model), type(full)
         self._files = {path.name: path.read_bytes() for path in folder.glob("*.py")} if code else {}
+        options["weights"] = pretrained.absolute(options["weights"])
         options["pooling"] = _pooling(options["pooling"], self.config)
         self.num_features = self.config.get_text_config().hidden_size
         self.pooling = Pooling(options["pooling"], self.num_features)
@@ -103,9 +104,10 @@ class TextBackbone(Backbone):
 
     def files(self) -> dict[str, bytes]:
         """Return configuration and vocabulary, and the code that a model brought where the recipe allows it."""
+        config = json.loads(self.config.to_json_string(use_diff=False))
         return {
             **self._files,
-            "config.json": self.config.to_json_string(use_diff=False).encode(),
+            "config.json": json.dumps({**config, "_name_or_path": self.resolved["model"]}, indent=1).encode(),
             "tokenizer.json": self.tokenizing.tokenizer.to_str().encode(),
             "tokens.json": json.dumps(self._told).encode(),
         }
@@ -144,8 +146,10 @@ class TextBackbone(Backbone):
 
     def gradient_checkpointing(self) -> None:
         """Compute activations again in the backward pass from now on."""
+        # the first name is that of transformers 5.0, the second came later and will be the only one of 6
+        old, new = "gradient_checkpointing_enable", "activation_checkpointing_enable"
         try:
-            self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            getattr(self.model, new if hasattr(self.model, new) else old)({"use_reentrant": False})
         except ValueError:
             raise RecipeError(f"{self.resolved['model']} has no gradient checkpointing") from None
 

@@ -47,10 +47,10 @@ def quiet() -> Iterator[None]:
             enable_progress_bars()
 
 
-def absolute(model: str) -> str:
-    """Return the address of a model; a folder, which may be relative, as an absolute path."""
-    path = Path(model).expanduser()
-    return str(path.resolve()) if model and path.is_dir() else model
+def absolute(address: str) -> str:
+    """Return an address; of a folder or file that is here, which may be relative, the absolute path."""
+    path = Path(address).expanduser()
+    return str(path.resolve()) if address not in ("", "pretrained", "none") and path.exists() else address
 
 
 def find(model: str, revision: str | None, code: bool, weights: bool = False) -> Path:

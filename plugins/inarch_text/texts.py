@@ -65,7 +65,6 @@ class Template:
             fields = list(Formatter().parse(template))
         except ValueError as error:
             raise RecipeError(f"backbone.template: {error} in '{template}'; write {{{{ for a brace") from None
-        # format's own attributes, indices and conversions could reach into objects; columns are all that is meant
         if not any(name for _, name, _, _ in fields) or any(spec or way for _, _, spec, way in fields):
             raise RecipeError(
                 f"backbone.template: expected columns in braces, '{{title}}: {{body}}', found '{template}'"

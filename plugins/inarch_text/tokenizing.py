@@ -119,7 +119,7 @@ class Tokenizing:
 
     def _example(self, texts: Texts, encoding: Encoding) -> tuple[Arrays, int]:
         ids = np.array(encoding.ids, np.int32)
-        part = np.nan_to_num(np.array(encoding.sequence_ids, np.float32), nan=-1)  # of specials None, that is nan
+        part = np.array(encoding.sequence_ids, np.float32)  # None, of special tokens, becomes nan
         if not len(ids):
             raise ValueError(f"the tokenizer makes no tokens of {texts[0].text!r:.60}")
         kept = self._kept(part)
@@ -142,20 +142,19 @@ class Tokenizing:
         if text.words is not None:
             places = places_of_words(text.words)
             return own[answering(places, tokens)], places
-        words = np.array(encoding.word_ids, np.float32)[own[:-1]]
-        places = find_words(text.text, tokens[np.flatnonzero(np.diff(words, prepend=-1)), 0])
+        places = find_words(text.text)
         places, first = merge(places, answering(places, tokens))
         return own[first], places
 
     def _kept(self, part: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Return the numbers of the tokens that stay; `part` (T,) says whose each is, -1 a special one, which stays."""
+        """Return the numbers of the tokens that stay; `part` (T,) says whose each is; special ones, nan, stay."""
         limit = self._limit()
         if limit is None or len(part) <= limit:
             return np.arange(len(part))
         if self.truncate == "error":
             raise ValueError(f"has {len(part):,} tokens, more than max_tokens {limit:,}; truncate: right would cut it")
-        special = np.flatnonzero(part < 0)
-        texts = [np.flatnonzero(part == number) for number in range(int(part.max()) + 1)]
+        special = np.flatnonzero(np.isnan(part))
+        texts = [np.flatnonzero(part == number) for number in range(int(np.nanmax(part)) + 1)]
         rooms = _share([len(text) for text in texts], limit - len(special))
         cut = [_cut(text, room, self.truncate) for text, room in zip(texts, rooms, strict=True)]
         return np.sort(np.concatenate([special, *cut]))

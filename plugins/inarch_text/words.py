@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.int32]
 
-# A word is what lies between blanks and punctuation, and each punctuation mark is one, as in BERT's tokenizer. Not \w:
-# it leaves out the vowel signs of many scripts. ASCII, then the blocks of Latin-1, general, CJK and full-width marks.
+# A word is what lies between blanks and punctuation; each punctuation mark, ideograph and kana is one too, as in BERT's
+# tokenizer. Not \w, which leaves out the vowel signs of many scripts, and not the tokenizer's own words: GPT-2's end
+# at these signs, and Llama has none. Marks: ASCII, then the blocks of Latin-1, general, CJK and full-width ones.
 _MARKS = r"!-/:-@\[-`{-~\u00a1-\u00bf\u2010-\u2027\u2030-\u205e\u3001-\u3003\u3008-\u3020\uff01-\uff0f\uff1a-\uff20"
-_WORD = re.compile(rf"[{_MARKS}]|[^\s{_MARKS}]+")
+_SIGNS = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f"
+_WORD = re.compile(rf"[{_MARKS}{_SIGNS}]|[^\s{_MARKS}{_SIGNS}]+")
 
 
 def places_of_words(words: Sequence[str]) -> Numbers:
@@ -24,21 +26,9 @@ def places_of_words(words: Sequence[str]) -> Numbers:
     return np.stack([ends - lengths, ends], axis=1)
 
 
-def find_words(text: str, starts: Numbers) -> Numbers:
-    """Return (U, 2), the words of a text, cut also at `starts`, where the tokenizer's own words begin.
-
-    So Chinese characters are words of their own where the tokenizer takes them so.
-    """
-    found = np.array([match.span() for match in _WORD.finditer(text)], np.int32).reshape(-1, 2)
-    if not len(found):
-        return found
-    word = np.searchsorted(found[:, 0], starts, side="right") - 1  # the word that each start lies in, or after
-    inside = (word >= 0) & (starts > found[word, 0]) & (starts < found[word, 1])
-    begins = np.union1d(found[:, 0], starts[inside])
-    ends = np.append(begins[1:], len(text))
-    return np.stack(
-        [begins, np.minimum(ends, found[np.searchsorted(found[:, 0], begins, side="right") - 1, 1])], axis=1
-    )
+def find_words(text: str) -> Numbers:
+    """Return (U, 2), the words of a text."""
+    return np.array([match.span() for match in _WORD.finditer(text)], np.int32).reshape(-1, 2)
 
 
 def answering(places: Numbers, tokens: Numbers) -> Numbers:
@@ -55,9 +45,11 @@ def answering(places: Numbers, tokens: Numbers) -> Numbers:
 
 
 def merge(places: Numbers, tokens: Numbers) -> tuple[Numbers, Numbers]:
-    """Join neighbours that the same token answers for, as in "..."; return places and tokens of what is left."""
-    first = np.append(True, tokens[1:] != tokens[:-1])[: len(tokens)] | (tokens < 0)
-    last = np.append(first[1:], True)[: len(tokens)]
+    """Join words that the same token answers for, as for "..." or 世界; return places and tokens of what is left."""
+    joins = (tokens[1:] == tokens[:-1]) & (tokens[1:] >= 0)
+    if not joins.any():
+        return places, tokens
+    first, last = np.append(True, ~joins), np.append(~joins, True)
     return np.stack([places[first, 0], places[last, 1]], axis=1), tokens[first]
 
 
