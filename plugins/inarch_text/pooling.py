@@ -24,7 +24,7 @@ class Pooling(nn.Module):
             return tokens[torch.arange(len(tokens), device=tokens.device), mask.sum(1) - 1]
         if self.way == "max":
             return tokens.masked_fill(~mask[..., None], float("-inf")).amax(1)
-        return (tokens * self._weights(tokens, mask)[..., None].to(tokens.dtype)).sum(1)
+        return (tokens * self._weights(tokens, mask)[..., None]).sum(1)  # in float32, whatever the tokens are
 
     def _weights(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Return the share (B, T) of each token."""

@@ -80,11 +80,11 @@ def test_words_are_given_or_found_at_the_same_places(build, family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_first_piece_answers_for_a_word(build, family):
     backbone = build(family)
-    names = tokens(backbone, ["quick", "zzzz", "dog"])
-    answers = [names[token].lstrip("Ġ▁#") for _, token in units(backbone, ["quick", "zzzz", "dog"])]
-    assert all(
-        answer and word.startswith(answer) for answer, word in zip(answers, ["quick", "zzzz", "dog"], strict=True)
-    )
+    words = ["the", "quick", "zzzz", "dog"]
+    names = tokens(backbone, words)
+    answers = [names[token].lstrip("Ġ▁#") for _, token in units(backbone, words)]
+    assert all(answer and word.startswith(answer) for answer, word in zip(answers, words, strict=True))
+    assert len(names) > len(words) + 4
 
 
 @pytest.mark.parametrize("family", FAMILIES)
