@@ -5,7 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inarch.addresses import locate as locate
+    from inarch.builtin.segments import find_segments as find_segments
+    from inarch.builtin.segments import write_tags as write_tags
     from inarch.bundle import load as load
+    from inarch.data.folder import split_files as split_files
+    from inarch.data.reading import open_text as open_text
     from inarch.errors import DataError as DataError
     from inarch.errors import InarchError as InarchError
     from inarch.errors import PluginError as PluginError
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from inarch.interfaces.run import Run as Run
     from inarch.interfaces.strategy import Phase as Phase
     from inarch.interfaces.strategy import Strategy as Strategy
+    from inarch.schema import Address as Address
     from inarch.schema import Range as Range
     from inarch.training.progress import Progress as Progress
     from inarch.weights import load_strictly as load_strictly
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
     from inarch.workflows.train import train as train
 
 _HOME = {
+    "Address": "inarch.schema",
     "Backbone": "inarch.interfaces.backbone",
     "DataError": "inarch.errors",
     "Dataset": "inarch.interfaces.dataset",
@@ -51,13 +57,17 @@ _HOME = {
     "Stream": "inarch.interfaces.dataset",
     "Targets": "inarch.interfaces.dataset",
     "WeightsError": "inarch.errors",
+    "find_segments": "inarch.builtin.segments",
     "hookimpl": "inarch.hookspecs",
     "load": "inarch.bundle",
     "load_strictly": "inarch.weights",
     "locate": "inarch.addresses",
+    "open_text": "inarch.data.reading",
     "read_state": "inarch.weights",
+    "split_files": "inarch.data.folder",
     "train": "inarch.workflows.train",
     "unknown": "inarch.errors",
+    "write_tags": "inarch.builtin.segments",
 }
 
 __all__ = sorted(_HOME)

@@ -50,7 +50,10 @@ def register_datasets(register: Register) -> None:
 
 @hookspec
 def register_metrics(register: Register) -> None:
-    """Register `build(targets, *, option, ...) -> torchmetrics.Metric`. Facts: `kinds`, `larger_is_better`."""
+    """Register `build(targets, *, option, ...) -> torchmetrics.Metric`.
+
+    Facts: `kinds` of targets that it measures; `larger_is_better`; `verify(targets, options)` as for heads.
+    """
 
 
 @hookspec

@@ -32,7 +32,7 @@ _FACTS: dict[str, dict[str, Any]] = {
     "backbones": {"domain": "", "verify": None, "starter": None},
     "heads": {"read": None, "verify": None},
     "datasets": {},
-    "metrics": {"kinds": (), "larger_is_better": True},
+    "metrics": {"kinds": (), "larger_is_better": True, "verify": None},
     "strategies": {},
 }
 _COMMAND_NAMES = {

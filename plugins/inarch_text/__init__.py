@@ -1,10 +1,25 @@
-"""The text plugin: backbones of the transformers library. Imports nothing heavy."""
+"""The text plugin: backbones, column files, metrics of segments and answers. Imports nothing heavy."""
 
 from inarch import Register, hookimpl
-from inarch_text import builders
+from inarch_text import builders, columns, metrics
 
 
 @hookimpl
 def register_backbones(register: Register) -> None:
     """Register the one builder: any encoder or decoder of transformers."""
     register("transformers", builders.transformers, domain="text", verify=builders.verify, starter=builders.starter)
+
+
+@hookimpl
+def register_datasets(register: Register) -> None:
+    """Register the files that texts cut into words come in."""
+    register("conll", columns.conll)
+
+
+@hookimpl
+def register_metrics(register: Register) -> None:
+    """Register metrics of the predictions of the heads `tagger` and `span`."""
+    register("entity_f1", metrics.entity_f1, kinds=("segments",), verify=metrics.verify_entities)
+    register("token_accuracy", metrics.token_accuracy, kinds=("segments",), verify=metrics.verify_tags)
+    register("exact_match", metrics.exact_match, kinds=("span",))
+    register("answer_f1", metrics.answer_f1, kinds=("span",))

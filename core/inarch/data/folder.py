@@ -1,13 +1,13 @@
 """A folder with a sub-folder per class, or with train, valid and test folders that hold such sub-folders."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
 from inarch.addresses import locate
 from inarch.data.classes import Classes, normalise
-from inarch.errors import DataError, RecipeError, listing
+from inarch.errors import DataError, RecipeError, listing, unknown
 from inarch.interfaces.dataset import Dataset, Rows
 from inarch.schema import Address
 
@@ -37,6 +37,17 @@ def folder(*, path: Annotated[str, Address()], pattern: str = "*", classes: Clas
         f"{root} (not used: {listing(unused)})" if unused and "train" in found and found["train"] != root else str(root)
     )
     return Dataset(splits, "file", "class", None, normalise(classes), origin, frozenset({"file"}))
+
+
+def split_files(path: str | Mapping[str, str]) -> dict[str, Path]:
+    """Return each split's file, of a path (then it is train's) or of {train: ..., valid: ..., test: ...}."""
+    paths = path if isinstance(path, Mapping) else {"train": path}
+    for name in paths:
+        if name not in SPLIT_NAMES:
+            raise RecipeError(f"dataset.path: {unknown('split', name, SPLIT_NAMES)}")
+    if "train" not in paths:
+        raise RecipeError("dataset.path: 'train' is required")
+    return {name: locate(address, DataError) for name, address in paths.items()}
 
 
 def split_folders(root: Path) -> dict[str, Path]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from inarch.addresses import PREFIX, locate
 from inarch.data.classes import Classes, normalise
-from inarch.data.folder import SPLIT_NAMES, folder
+from inarch.data.folder import SPLIT_NAMES, folder, split_files
 from inarch.data.reading import names_file, read_columns
 from inarch.errors import DataError, RecipeError, unknown
 from inarch.interfaces.dataset import Dataset, Rows
@@ -45,9 +45,10 @@ def table(
     inputs = (input,) if isinstance(input, str) else tuple(input)
     if target in inputs:
         raise RecipeError(f"dataset.target: the column '{target}' is also an input; the answer would be given away")
+    if split and isinstance(path, dict) and len(path) > 1:
+        raise RecipeError("dataset.split: give a column that says the split, or a file for each split, not both")
     tables, notes = {}, []
-    for name, address in _paths(path, split).items():
-        file = locate(address, DataError)
+    for name, file in split_files(path).items():
         found, numbers = read_columns(file, delimiter, columns, encoding)
         read = _Table(found, _Where(file, numbers))
         read.require([*inputs, target, *(c for c in (group, split) if c), *(minimum or ())])
@@ -100,19 +101,6 @@ def package(
     if given:
         raise RecipeError(f"dataset.{given[0]}: {address} is a folder, which has no '{given[0]}'")
     return folder(path=address, classes=classes)
-
-
-def _paths(path: str | dict[str, str], split: str | None) -> dict[str, str]:
-    """Return the address of each split's file."""
-    paths = path if isinstance(path, dict) else {"train": path}
-    for name in paths:
-        if name not in SPLIT_NAMES:
-            raise RecipeError(f"dataset.path: {unknown('split', name, SPLIT_NAMES)}")
-    if "train" not in paths:
-        raise RecipeError("dataset.path: 'train' is required")
-    if split and len(paths) > 1:
-        raise RecipeError("dataset.split: give a column that says the split, or a file for each split, not both")
-    return paths
 
 
 @dataclass(frozen=True)

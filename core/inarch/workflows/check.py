@@ -52,7 +52,7 @@ def check(recipe: Recipe) -> Checked:
     dataset, skipped = _verify_inputs(splits.complete(dataset, recipe.splits), components["backbone"][0][0], recipe)
     _refuse_empty(dataset)
     targets: Targets = head.facts["read"](dataset)
-    _check_head(recipe, *components["head"][0], targets)
+    _check_options(recipe, recipe.head, *components["head"][0], targets)
     _check_metrics(recipe, components["metrics"], targets, head)
     _check_best_metric(recipe, dataset)
     return Checked(recipe, components, dataset, targets, skipped)
@@ -88,14 +88,17 @@ def _refuse_empty(dataset: Dataset) -> None:
             raise DataError(f"{dataset.origin}: the split '{split}' is empty")
 
 
-def _check_head(recipe: Recipe, head: Entry, options: dict[str, Any], targets: Targets) -> None:
-    """Ask the head whether its options fit the targets; its ValueError starts with the option's name."""
+def _check_options(
+    recipe: Recipe, component: Component, entry: Entry, options: dict[str, Any], targets: Targets
+) -> None:
+    """Ask a head or metric whether it fits the targets; its ValueError may start with the name of an option."""
     try:
-        if head.facts["verify"]:
-            head.facts["verify"](targets, options)
+        if entry.facts["verify"]:
+            entry.facts["verify"](targets, options)
     except ValueError as error:
         option, _, said = str(error).partition(" ")
-        raise RecipeError(f"{recipe.document.where((*recipe.head.key, option))}: {said}") from None
+        key, told = ((*component.key, option), said) if option in options else (component.key, str(error))
+        raise RecipeError(f"{recipe.document.where(key)}: {told}") from None
 
 
 def _check_weights(recipe: Recipe, address: Any) -> None:
@@ -109,11 +112,12 @@ def _check_weights(recipe: Recipe, address: Any) -> None:
 
 def _check_metrics(recipe: Recipe, metrics: list[tuple[Entry, dict[str, Any]]], targets: Targets, head: Entry) -> None:
     able = [e.name for e in plugins.loaded().components["metrics"].values() if targets.kind in e.facts["kinds"]]
-    for component, (entry, _) in zip(recipe.metrics, metrics, strict=True):
+    for component, (entry, options) in zip(recipe.metrics, metrics, strict=True):
         if targets.kind not in entry.facts["kinds"]:
             told = f"'{entry.name}' measures {listing(entry.facts['kinds'])}, but '{head.name}' predicts {targets.kind}"
             where = recipe.document.where(component.key)
             raise RecipeError(f"{where}: the metric {told}. Allowed: {listing(sorted(able))}.")
+        _check_options(recipe, component, entry, options, targets)
 
 
 def _check_best_metric(recipe: Recipe, dataset: Dataset) -> None:
