@@ -126,5 +126,5 @@ def test_targets_are_the_models_own_names(build: Callable[..., Any]) -> None:
     lora(rank=2, targets=["query", "value"]).adapt(backbone)
     names = {name.split(".lora_")[0] for name, _ in backbone.named_parameters() if ".lora_" in name}
     assert names == {f"model.encoder.layer.{n}.attention.self.{part}" for n in range(2) for part in ("query", "value")}
-    with pytest.raises(inarch.RecipeError, match="unknown layer 'q_proj'. Allowed: query, key, value, dense"):
+    with pytest.raises(inarch.RecipeError, match=r"unknown layer 'q_proj'\. Allowed: query, key, value, dense"):
         lora(targets=["q_proj"]).adapt(build("bert"))

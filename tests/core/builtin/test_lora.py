@@ -1,5 +1,7 @@
 """Low-rank adapters: which layers get them, what they compute, what merging leaves."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -208,3 +210,16 @@ def test_a_missing_peft_is_told_with_what_to_install(monkeypatch: pytest.MonkeyP
     entry = plugins.loaded().find("strategies", "lora", "here")
     with pytest.raises(inarch.PluginError, match=r"No module named 'peft'. Try: pip install 'inarch\[lora\]'"):
         plugins.build(entry, {})
+
+
+LIGHT = """
+import sys
+from inarch import plugins
+plugins.build(plugins.loaded().find("strategies", "lora", "here"), {})
+print(sorted({"torch", "peft", "transformers"} & sys.modules.keys()))
+"""
+
+
+def test_a_recipe_with_adapters_is_checked_without_torch_and_peft() -> None:
+    ended = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.strip() == "[]"
