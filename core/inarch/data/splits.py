@@ -6,7 +6,7 @@ Also how much of train is kept after that, for training on few examples.
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inarch.data.classes import split_labels
 from inarch.errors import DataError, RecipeError
@@ -35,7 +35,7 @@ def complete(dataset: Dataset, splits: Splits) -> Dataset:
         part = share * whole / len(made["train"]) if name == "valid" and "test" not in dataset.splits else share
         made["train"], made[name] = _cut(dataset, made["train"], part, splits.seed, name)
     made["train"], notes = _keep(dataset, made["train"], splits)
-    ordered = {name: made[name] for name in ("train", "valid", "test") if name in made}
+    ordered: dict[str, Any] = {name: made[name] for name in ("train", "valid", "test") if name in made}
     return replace(dataset, splits=ordered, notes=(*dataset.notes, *notes))
 
 
