@@ -59,11 +59,12 @@ class TextBackbone(Backbone):
             tokenizer, longest=positions or self._told["longest"], types=self._types, **tokenizing
         )
         self._blocks = f"model.{_find_blocks(self.model)}."
-        self.resolved = {"model": model, **options}
+        commit = folder.name if folder.parent.name == "snapshots" else None  # where the hub's client keeps its copies
+        self.resolved = {"model": model, **options, "revision": commit or options["revision"]}
         self.facts = {
             "transformers": transformers.__version__,
             "tokenizers": tokenizers.__version__,
-            "commit": folder.name if folder.parent.name == "snapshots" else None,  # where the hub's client keeps copies
+            "revision": self.resolved["revision"],
             "remote_code": options["remote_code"],
         }
 

@@ -210,8 +210,8 @@ def test_a_relative_folder_is_made_absolute(tiny, monkeypatch):
 
 def test_facts_say_versions_and_whether_code_of_the_model_may_run(build):
     facts = build("bert").facts
-    assert set(facts) == {"transformers", "tokenizers", "commit", "remote_code"}
-    assert facts["remote_code"] == "forbid" and facts["commit"] is None
+    assert set(facts) == {"transformers", "tokenizers", "revision", "remote_code"}
+    assert facts["remote_code"] == "forbid" and facts["revision"] is None
 
 
 def test_what_lies_at_a_place_is_text(build, tmp_path):

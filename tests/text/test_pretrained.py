@@ -189,7 +189,8 @@ def test_a_model_of_the_hub_comes_from_the_cache_with_its_commit(tiny, tmp_path,
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub._snapshot_download.constants.HF_HUB_CACHE", str(tmp_path))
     backbone = load("somebody/tiny")
-    assert backbone.facts["commit"] == commit and backbone.resolved["model"] == "somebody/tiny"
+    assert backbone.facts["revision"] == backbone.resolved["revision"] == commit
+    assert backbone.resolved["model"] == "somebody/tiny"
     assert all(
         torch.equal(value, load(tiny("bert")).state_dict()[name]) for name, value in backbone.state_dict().items()
     )
