@@ -15,17 +15,22 @@ WIDTH, HEIGHT = 520, 180
 def render(
     recipe: Recipe,
     summary: Mapping[str, Any],
+    facts: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
     targets: Targets,
     scores: Any,
     truth: Any,
 ) -> str:
-    """Return the page: metrics with intervals, curves, the confusion of classes, what was skipped, the recipe."""
+    """Return the page: metrics with intervals, curves, the confusion of classes, what was left out, the recipe.
+
+    facts: what the backbone records of itself.
+    """
     environment = Environment(loader=PackageLoader("inarch", "templates"), autoescape=select_autoescape(default=True))
     return environment.get_template("report.html").render(
         recipe=recipe,
         text=recipe.to_yaml(),
         summary=summary,
+        facts=facts,
         curves=curves(history),
         width=WIDTH,
         height=HEIGHT,

@@ -23,6 +23,16 @@ def test_the_page_holds_the_figures_the_curves_the_confusion_and_the_recipe(toy_
     assert "http" not in page and "src=" not in page
 
 
+def test_the_page_tells_what_to_know_of_the_data_and_holds_the_options_of_components(
+    letters: Path, tmp_path: Path
+) -> None:
+    inarch.train(letters, {"backbone.longest": 20}, out=tmp_path / "run")
+    page = (tmp_path / "run" / "report.html").read_text()
+    notes = json.loads((tmp_path / "run" / "results.json").read_text())["notes"]
+    assert notes["train"] and f"<li>train: {notes['train'][0]}</li>" in page
+    assert "longest: 20" in page and "label_smoothing: 0.0" in page
+
+
 def test_a_curve_fills_its_chart_from_the_first_to_the_last_epoch() -> None:
     history = [{"epoch": epoch, "train": {"loss": 3.0 - epoch}, "valid": {"loss": 2.0}} for epoch in (1, 2)]
     [chart] = curves(history)

@@ -73,8 +73,9 @@ def _read_tags(dataset: Dataset, values: Mapping[str, str]) -> Targets:
     for split, rows in tags.items():
         _refuse_unknown(dataset, split, rows, allowed)
     counted = {split: rows if plain else _labels(map(find_segments, rows)) for split, rows in tags.items()}
-    details = {"form": "tags", "values": values, "plain": plain, **({} if plain else _breaks(dataset, tags))}
-    return Targets("segments", tuple(names), _count(counted, names), details)
+    breaks = {} if plain else _breaks(dataset, tags)
+    details = {"form": "tags", "values": values, "plain": plain, **breaks}
+    return Targets("segments", tuple(names), _count(counted, names), details, _tell_repairs(**breaks))
 
 
 def _read_stretches(dataset: Dataset, values: Mapping[str, str]) -> Targets:
@@ -154,6 +155,13 @@ def _breaks(dataset: Dataset, tags: Mapping[str, Sequence[Sequence[str]]]) -> di
     before = f"follows {tags[split][row][unit - 1]!r}" if unit else "comes first"
     told = f"{place(dataset, split, row)}: the tag {tags[split][row][unit]!r} {before}"
     return {"repaired": repaired, "first_repaired": told}
+
+
+def _tell_repairs(repaired: Mapping[str, int] | None = None, first_repaired: str = "") -> list[str]:
+    if not repaired:
+        return []
+    told = ", ".join(f"{count:,} in {split}" for split, count in repaired.items())
+    return [f"tags that go on with no segment begin one (head.repair): {told}; the first: {first_repaired}"]
 
 
 def _labels(rows: Iterable[Iterable[Any]]) -> list[list[str]]:

@@ -121,6 +121,8 @@ class Targets:
     """Split name to the number of examples of each class."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Whatever else the head wants to keep; plain data, saved as JSON in the bundle."""
+    notes: Sequence[str] = ()
+    """Sentences about the targets that people should know: what was repaired, and where first."""
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,9 @@ from inarch.plugins import Entry
 from inarch.recipe import Component, Recipe
 
 
+MOST_TOLD = 20  # classes whose counts are told one by one
+
+
 @dataclass(frozen=True)
 class Checked:
     """A recipe that holds: its components found, its data read, its targets understood."""
@@ -69,10 +72,9 @@ def _fingerprint(dataset: Dataset, rows: Any) -> dict[str, Any]:
 
 def summary(checked: Checked) -> list[str]:
     """Return what was found, in sentences: the data, each split with its classes and their counts, what is left out."""
-    lines = [f"data: {checked.dataset.origin}", *checked.dataset.notes]
+    lines = [f"data: {checked.dataset.origin}", *checked.dataset.notes, *checked.targets.notes]
     for split, rows in checked.dataset.splits.items():
-        counts = zip(checked.targets.classes, checked.targets.counts.get(split, ()), strict=False)
-        told = ", ".join(f"{name} {count:,}" for name, count in counts)
+        told = _tell(dict(zip(checked.targets.classes, checked.targets.counts.get(split, ()), strict=False)))
         skipped = len(checked.skipped.get(split, ()))
         lines.append(
             f"{split}: {len(rows):,} examples"
@@ -80,6 +82,12 @@ def summary(checked: Checked) -> list[str]:
             + (f", {skipped} skipped" if skipped else "")
         )
     return lines
+
+
+def _tell(counts: Mapping[str, int]) -> str:
+    if len(counts) > MOST_TOLD:
+        return f"{len(counts)} classes, {min(counts.values()):,} to {max(counts.values()):,} of each"
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
 def _refuse_empty(dataset: Dataset) -> None:

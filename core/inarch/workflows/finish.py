@@ -20,7 +20,7 @@ from inarch.training.job import Job, evaluation_batch_size
 from inarch.training.saving import load_best
 from inarch.training.state import RunState
 from inarch.workflows.check import Checked, refuse_many
-from inarch.workflows.start import build_strategy, make_examples
+from inarch.workflows.start import build_strategy, make_examples, resolve
 
 PARITY_EXAMPLES = 16
 
@@ -121,11 +121,14 @@ def _write_results(
         "steps": state.step,
         "parity": result.parity,
         "frozen": state.frozen_hashes,
-        "notes": {**job.notes, result.split: examples.notes},
+        "notes": {"data": [*checked.dataset.notes, *checked.targets.notes], **job.notes, result.split: examples.notes},
         "skipped": {**checked.skipped, "while training": state.skipped, f"while testing {result.split}": seen.skipped},
         "parameters": {"total": total, "trained": trained},
         "seconds": round(result.seconds, 1),
     }
     checkpoint.write_atomically(job.directory / "results.json", json.dumps(summary, indent=1))
-    page = report.render(job.recipe, summary, state.history, checked.targets, seen.compared(job.model), seen.targets)
+    resolved, facts = resolve(checked, job.model), job.model.backbone.facts
+    page = report.render(
+        resolved, summary, facts, state.history, checked.targets, seen.compared(job.model), seen.targets
+    )
     checkpoint.write_atomically(job.directory / "report.html", page)
