@@ -57,7 +57,7 @@ class Tokenizing:
     def prepare(self, raws: Sequence[Any]) -> Tokenized:
         """Return the examples of many raw inputs; `auto` is settled by the first call."""
         if self.pair is None and len(raws):
-            self.pair = isinstance(raws[0], Mapping)
+            self.pair = isinstance(raws[0], Mapping) and len(raws[0]) > 1
         distinct: dict[Texts, int] = {}
         numbers, errors = np.full(len(raws), -1, np.int64), {}
         for index, raw in enumerate(raws):
@@ -88,6 +88,8 @@ class Tokenizing:
             if not columns:
                 raise ValueError("the template wants columns; let the data set's input be a list of them")
             return (self.template.fill(raw),)
+        if columns and len(raw) == 1:
+            [raw], columns = raw.values(), False
         if self.pair is not None and self.pair != columns:
             wanted, found = ("a pair of texts", "one text") if self.pair else ("one text", f"columns: {', '.join(raw)}")
             raise ValueError(f"expected {wanted}, found {found}; a template can join columns to one text")

@@ -228,7 +228,7 @@ def test_nothing_but_unreadable_inputs_and_no_inputs_are_prepared_too(build):
 @pytest.mark.parametrize("raw, message", [
     ("good", "expected a pair of texts, found one text"),
     ({"a": "x", "b": "y", "c": "z"}, "a pair is two columns, found a, b, c; a template"),
-    ({"a": "x"}, "a pair is two columns, found a; a template"),
+    ({"a": "x"}, "expected a pair of texts, found one text"),
     ({"a": "x", "b": None}, "the column 'b': the text is missing"),
     ({"a": "x", "b": " "}, "empty or blank"),
 ])  # fmt: skip
