@@ -48,7 +48,7 @@ def open_text(path: Path, encoding: str = "utf-8") -> Iterator[TextIO]:
         utf8 = codecs.lookup(encoding).name == "utf-8"
     except (LookupError, ValueError):
         names = dict.fromkeys([*_USUAL_ENCODINGS, *sorted(aliases.values())])
-        raise RecipeError(f"dataset.encoding: {unknown('encoding', encoding, names)}") from None
+        raise RecipeError(f"{path}: {unknown('encoding', encoding, names)}") from None
     try:
         with path.open(encoding="utf-8-sig" if utf8 else encoding, newline="") as file:
             yield file
@@ -64,8 +64,8 @@ def _not_text(path: Path, encoding: str, error: UnicodeError) -> str:
     except UnicodeDecodeError as first:
         line = data[: first.start].decode(encoding, "replace").count("\n") + 1
         other = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "latin-1"
-        told = f"not {encoding.upper()} text, at byte {first.start}; save it as UTF-8, or say how it is written"
-        return f"{path}, line {line}: {told}, for example 'encoding: {other}'"
+        told = f"not {encoding.upper()} text, at byte {first.start}; save it as UTF-8, or say its encoding"
+        return f"{path}, line {line}: {told}, for example {other}"
     return f"{path}: not {encoding.upper()} text: {error}"
 
 

@@ -1,5 +1,6 @@
 """`inarch init`: what it writes passes `check` and trains; nothing is replaced."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,75 @@ def test_a_column_that_names_files_is_the_input(header: str, tmp_path: Path) -> 
     names = header.split(",")
     assert found["input"] == names[2]
     assert found["target"] == next(name for name in names if name.lower() == "label")
+
+
+def guessed(tmp_path: Path, name: str, content: str | bytes, **options: str) -> recipe.Recipe:
+    """Return the recipe for a table, which has passed the check."""
+    (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return recipe.load(init(tmp_path / name, "text", None, None, tmp_path / "new.yaml", **options))
+
+
+def test_the_longest_texts_are_the_input_and_the_fewest_values_the_target(tmp_path: Path) -> None:
+    rows = "".join(f"{'good' if n % 2 else 'bad'},{n / 50},tweet,it was a long evening {n}\n" for n in range(40))
+    found = guessed(tmp_path, "reviews.csv", "verdict,sure,source,Review\n" + rows)
+    assert (found.dataset.options["input"], found.dataset.options["target"]) == ("Review", "verdict")
+    assert found.head.name == "classifier" and found.head.options == {"class_weights": "balanced"}
+
+
+@pytest.mark.parametrize(
+    ("tags", "scheme", "metrics"),
+    [
+        (["B-x", "O"], "bio", ["entity_f1", "token_accuracy"]),
+        (["S-x", "O"], "bio", ["entity_f1", "token_accuracy"]),
+        (["DET", "NOUN"], "units", ["token_accuracy"]),
+    ],
+)
+def test_lists_of_words_and_as_many_tags_are_for_the_tagger(
+    tags: list[str], scheme: str, metrics: list[str], tmp_path: Path
+) -> None:
+    rows = [{"id": str(n), "tokens": ["the", "house"], "other": ["a", "b"], "ner_tags": tags} for n in range(20)]
+    found = guessed(tmp_path, "tagged.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert (found.dataset.options["input"], found.dataset.options["target"]) == ("tokens", "ner_tags")
+    assert (found.head.name, found.head.options) == ("tagger", {"scheme": scheme})
+    assert [metric.name for metric in found.metrics] == metrics
+
+
+@pytest.mark.parametrize(
+    ("target", "head"),
+    [
+        ([{"start": 0, "end": 3, "label": "x"}], "tagger"),
+        (["news", "sport"], "multilabel"),
+    ],
+)
+def test_other_lists_are_segments_or_labels(target: list[object], head: str, tmp_path: Path) -> None:
+    rows = [{"text": f"the house {n}", "y": target if n % 2 else []} for n in range(20)]
+    found = guessed(tmp_path, "t.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    assert found.head.name == head
+
+
+def test_a_row_with_a_tag_too_few_is_told_with_its_line(tmp_path: Path) -> None:
+    rows = [{"words": ["a", "b"], "tags": ["B-x", "O"][: 1 if n == 3 else 2]} for n in range(20)]
+    with pytest.raises(DataError, match=r"t\.jsonl, line 4: 1 tags for 2"):
+        guessed(tmp_path, "t.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_an_encoding_is_never_guessed_but_taken_when_it_is_said(tmp_path: Path) -> None:
+    rows = "text,label\n" + "".join(f"caf\xe9 {n},{'ab'[n % 2]}\n" for n in range(20))
+    with pytest.raises(DataError, match=r"line 2: not UTF-8 text, at byte 14; .* its encoding, for example latin-1"):
+        guessed(tmp_path, "t.csv", rows.encode("latin-1"))
+    assert not (tmp_path / "new.yaml").exists()
+    found = guessed(tmp_path, "t.csv", rows.encode("latin-1"), encoding="latin-1")
+    assert found.dataset.options["encoding"] == "latin-1"
+    assert check(found).dataset.splits["train"][0]["text"].startswith("caf\xe9 ")
+
+
+def test_a_folder_of_texts_passes_the_check(tmp_path: Path) -> None:
+    for name in ("good", "bad"):
+        (tmp_path / "texts" / name).mkdir(parents=True)
+        for index in range(8):
+            (tmp_path / "texts" / name / f"{index}.txt").write_text(f"a {name} film {index}", encoding="utf-8")
+    written = init(tmp_path / "texts", "text", None, None, tmp_path / "new.yaml")
+    assert check(recipe.load(written)).targets.classes == ("bad", "good")
 
 
 def test_semicolons_between_values_are_told(tmp_path: Path) -> None:
