@@ -25,6 +25,9 @@ class EntityF1(Metric):
     """
 
     higher_is_better = True
+    right: Tensor
+    predicted: Tensor
+    true: Tensor
 
     def __init__(self, form: str, values: Mapping[str, str], label: str | None) -> None:
         super().__init__()
@@ -64,6 +67,8 @@ class TokenAccuracy(Metric):
     """
 
     higher_is_better = True
+    right: Tensor
+    units: Tensor
 
     def __init__(self, plain: bool, values: Mapping[str, str]) -> None:
         super().__init__()
@@ -111,6 +116,8 @@ class ExactPlace(Metric):
     """Mean over answers of how well their place fits the best of the true ones: 1 if it is the same, else 0."""
 
     higher_is_better = True
+    total: Tensor
+    answers: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +148,7 @@ class PlaceF1(ExactPlace):
     def fit(found: Mapping[str, Any], true: Mapping[str, Any]) -> float:
         """Return how well two places fit, 0 to 1."""
         shared = min(found["end"], true["end"]) - max(found["start"], true["start"])
-        return max(0.0, 2 * shared / (found["end"] - found["start"] + true["end"] - true["start"]))
+        return float(max(0.0, 2 * shared / (found["end"] - found["start"] + true["end"] - true["start"])))
 
 
 def _named(values: Sequence[Any], names: Mapping[str, str]) -> list[str]:
