@@ -13,7 +13,6 @@ from inarch.interfaces.dataset import Dataset, Rows, Stream, Targets
 from inarch.plugins import Entry
 from inarch.recipe import Component, Recipe
 
-
 MOST_TOLD = 20  # classes whose counts are told one by one
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from inarch_toy.letters import Letters
+from inarch_toy.spelling import Letters
 
 from inarch.data.inputs import Inputs
 

@@ -30,13 +30,18 @@ def vectors(
 
 
 def letters(
-    *, weights: str = "none", width: int = 8, prepared: bool = True, longest: int | None = None, files: str | None = None
+    *,
+    weights: str = "none",
+    width: int = 8,
+    prepared: bool = True,
+    longest: int | None = None,
+    files: str | None = None,
 ) -> "Backbone":
     """Read text letter by letter.
 
     prepared: all at once, before training. longest: letters beyond which a text is cut; none: the longest of train.
     """
-    from inarch_toy.letters import Letters
+    from inarch_toy.spelling import Letters
 
     return Letters(weights, width, prepared, longest)
 

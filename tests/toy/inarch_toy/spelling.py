@@ -41,7 +41,9 @@ class Letters(Backbone):
 
     def collate(self, examples):
         padded = nn.utils.rnn.pad_sequence([example["letters"] for example in examples], batch_first=True)
-        units = nn.utils.rnn.pad_sequence([example["units"] for example in examples], batch_first=True, padding_value=-1)
+        units = nn.utils.rnn.pad_sequence(
+            [example["units"] for example in examples], batch_first=True, padding_value=-1
+        )
         places = nn.utils.rnn.pad_sequence([example["places"] for example in examples], batch_first=True)
         return {"letters": padded, "units": units, "places": places}
 
