@@ -1,0 +1,62 @@
+"""What recipes reach on test over several seeds, beside the same from random weights.
+
+    python benchmarks/seeds.py [RECIPE ...] [--seeds 0 1 2 3 4] [--which recipe random linear_probe] [train.epochs=4 ...]
+
+Default: the demo's recipe. The seed changes the order, the augmentation and the head's start; the split stays, so all
+share their test data. A recipe that keeps so many examples of each class draws others with each seed, as few-shot
+protocols do. Any KEY=VALUE of the recipe may follow. A training takes one to three minutes on two cores.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from figures import DEMO_RECIPE, child, report, spread
+
+WHICH = {
+    "recipe": [],
+    "random": ["strategy.name=scratch"],
+    "linear_probe": ["strategy=linear_probe", "train.learning_rate=4e-3"],
+}
+
+
+def one(recipe, overrides):
+    """Train in this process; print the test metrics for the parent."""
+    import inarch
+
+    with tempfile.TemporaryDirectory() as out:
+        result = inarch.train(recipe, overrides, out=Path(out, "run"))
+    values = {name: estimate.value for name, estimate in result.metrics.items()}
+    print(json.dumps({"metrics": values, "seconds": result.seconds}))
+
+
+def several(recipe, which, seeds, overrides):
+    """Train once for each seed; report mean and range of each metric."""
+    drawn = "per_class" in Path(recipe).read_text()
+    found = [child("--only", recipe, *WHICH[which], f"seed={seed}", *([f"splits.seed={seed}"] if drawn else []), *overrides)
+             for seed in seeds]  # fmt: skip
+    for metric in found[0]["metrics"]:
+        values = [run["metrics"][metric] for run in found]
+        report(f"seeds/{Path(recipe).stem}/{which}/{metric}", sum(values) / len(values), "mean over seeds",
+               **spread(values), seeds=seeds, seconds=[run["seconds"] for run in found])  # fmt: skip
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipes", nargs="*", help="recipes, and KEY=VALUE overrides for all of them")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--which", choices=WHICH, nargs="+", default=["recipe", "random"])
+    parser.add_argument("--only", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    recipes = [name for name in options.recipes if "=" not in name] or [str(DEMO_RECIPE)]
+    overrides = [name for name in options.recipes if "=" in name]
+    if options.only:
+        return one(recipes[0], overrides)
+    for recipe in recipes:
+        for which in options.which:
+            several(recipe, which, options.seeds, overrides)
+
+
+if __name__ == "__main__":
+    main()
