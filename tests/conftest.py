@@ -1,9 +1,10 @@
-"""What tests share: a small table of vectors, a recipe over it, and the command line."""
+"""What tests share: a small table of vectors, a recipe over it, tiny models of text, and the command line."""
 
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,14 @@ def letters(tmp_path: Path) -> Path:
     written = RECIPE.replace("vector", "text", 1).replace("toy", "letters").replace("vectors", "letters")
     path.write_text(written.format(path=tmp_path / "letters.csv"), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return the folder of a family's tiny model of text: ``tiny("bert")``."""
+    from tiny_models import save  # brings transformers
+
+    return cache(lambda name: save(name, tmp_path_factory.mktemp(name)))
 
 
 Inarch = Callable[..., "subprocess.CompletedProcess[str]"]
