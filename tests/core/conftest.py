@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from conftest import TOY
+from marked import write_marked
 
 HEAVY = ("torch", "timm", "torchvision", "transformers", "accelerate", "torchmetrics")
 SPY = """\
@@ -18,6 +19,12 @@ atexit.register(lambda: open(os.environ["SPY"], "w").write(json.dumps(sorted(m f
 """
 
 Refused = Callable[..., str]
+
+
+@pytest.fixture
+def marked(tmp_path: Path) -> Path:
+    """A recipe over 60 texts; it needs one of `marked.TASKS`."""
+    return write_marked(tmp_path)
 
 
 @pytest.fixture

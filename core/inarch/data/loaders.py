@@ -98,11 +98,10 @@ class Examples(TorchDataset[Item]):
         for index, row in rows:
             try:
                 read.append((index, row, *self._read(index, row, epoch)))
-            except (OSError, ValueError, DataError) as error:
-                place = f"{self.rows.where(index)}: {error}"
+            except DataError as error:
                 if not self.skip_unreadable:
-                    return {"error": f"{place} (on_error: skip would leave it out)"}
-                skipped.append(place)
+                    return {"error": f"{error} (on_error: skip would leave it out)"}
+                skipped.append(str(error))
         item: Item = {"rows": [index for index, *_ in read], "size": size, "skipped": skipped}
         if read:
             members = [member for _, _, members, _ in read for member in members]
@@ -126,16 +125,19 @@ class Examples(TorchDataset[Item]):
                 return [*members, *self._members(beside, other, True)], other[self.dataset.target]
             if not hasattr(self.transforms[True], "mix") or isinstance(self.rows, Stream):
                 return members, None
-            partner = self.rows[int(torch.randint(len(self.rows), ()))]
-            change: Any = self.transforms[True]
-            mixed, share = change.mix(*members, change(self.dataset.raw(partner)))
+            drawn = int(torch.randint(len(self.rows), ()))
+            partner, change = self.rows[drawn], self.transforms[True]
+            mixed, share = change.mix(*members, *self._members(drawn, partner, True))  # type: ignore[attr-defined]
             return [mixed], (partner[self.dataset.target], share)
 
     def _members(self, index: int, row: Any, training: bool) -> list[Example]:
-        """Return an example for each part of a row that goes through the backbone by itself."""
-        if self.inputs is not None and self.inputs.prepared is not None:
-            return self.inputs[index]
-        return [self.transforms[training](part) for part in split_parts(self.dataset.raw(row), self.separate)]
+        """Return an example for each part of a row that goes through the backbone by itself; or raise DataError."""
+        try:
+            if self.inputs is not None and self.inputs.prepared is not None:
+                return self.inputs[index]
+            return [self.transforms[training](part) for part in split_parts(self.dataset.raw(row), self.separate)]
+        except (OSError, ValueError, DataError) as error:
+            raise DataError(f"{self.rows.where(index)}: {error}") from error
 
     def _targets(self, read: Sequence[tuple[int, Any, Any, Any]]) -> torch.Tensor:
         targets = self.encode([row[self.dataset.target] for _, row, *_ in read])

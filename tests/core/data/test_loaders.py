@@ -7,11 +7,16 @@ import numpy as np
 import pytest
 import torch
 from inarch_toy.backbone import Vectors
+from inarch_toy.spelling import LETTERS, Letters
+from marked import TASKS
 
 import inarch
+from inarch.builtin.embedder_targets import read_embedder
 from inarch.builtin.head_modules import Classifier
+from inarch.builtin.heads import embedder, tagger
+from inarch.builtin.segment_targets import read_segments
 from inarch.checkpoint import file_hash
-from inarch.data.loaders import Examples, load, seeded, worker_count
+from inarch.data.loaders import Examples, Item, load, seeded, worker_count
 from inarch.interfaces.dataset import Dataset, Rows, Targets
 
 AUGMENTED = {"backbone.noise": 0.3, "backbone.mixup": True, "backbone.dropout": 0.2}
@@ -98,3 +103,107 @@ def test_a_number_of_workers_is_taken_as_it_is_written() -> None:
     assert worker_count(3, on_accelerator=False, training=False) == 3
     assert worker_count("auto", on_accelerator=True, training=False) >= 1
     assert worker_count("auto", on_accelerator=False, training=False) == 0
+
+
+TEXTS = ["abc", "de", "abcdefgh", "a", "hgf", "bb"]
+KINDS = list("xyxyxy")
+
+
+def compared(texts: list[str] = TEXTS, prepared: bool = True, skip: bool = False) -> Examples:
+    """Texts of two classes for the head that compares each with a partner."""
+    dataset = inarch.Dataset({"train": Rows({"text": texts, "kind": KINDS})}, "text", "kind")
+    backbone = Letters("none", 4, prepared, None)
+    return Examples(dataset, "train", backbone, embedder(read_embedder(dataset), 4), 0, skip)
+
+
+def texts_of(item: Item) -> list[str]:
+    """The texts of a batch, read back from its letters."""
+    return ["".join(LETTERS[number - 1] for number in row if number) for row in item["batch"]["letters"].tolist()]
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_a_partner_stands_beside_its_example_and_so_does_its_target(prepared: bool) -> None:
+    item = compared(prepared=prepared)[(2, [0, 3, 4], 3)]
+    found, targets = texts_of(item), item["targets"]
+    assert found[0::2] == ["abc", "a", "hgf"] and targets.shape == (3, 2)
+    for text, partner, (own, other) in zip(found[0::2], found[1::2], targets.tolist(), strict=True):
+        assert partner != text
+        assert [KINDS[TEXTS.index(name)] for name in (text, partner)] == ["xy"[own], "xy"[other]]
+    assert item["tokens"] == (sum(map(len, found)), 6 * max(map(len, found)))
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_a_partner_depends_on_seed_epoch_and_its_examples_number_alone(prepared: bool) -> None:
+    examples = compared(prepared=prepared)
+    of_four = [texts_of(examples[(epoch, [4], 1)])[1] for epoch in range(10)]
+    assert of_four == [texts_of(examples[(epoch, [2, 4, 5], 3)])[3] for epoch in range(10)]
+    assert len(set(of_four)) > 2
+    examples.seed = 1
+    assert of_four != [texts_of(examples[(epoch, [4], 1)])[1] for epoch in range(10)]
+
+
+def test_partners_are_the_same_for_any_number_of_workers() -> None:
+    keys = [(epoch, rows, 3) for epoch in range(3) for rows in ([0, 1, 2], [5, 3, 4])]
+    alone, helped = (list(load(compared(), keys, workers)) for workers in (0, 2))
+    assert [texts_of(item) for item in alone] == [texts_of(item) for item in helped]
+    assert all(torch.equal(one["targets"], two["targets"]) for one, two in zip(alone, helped, strict=True))
+
+
+def test_nothing_stands_beside_an_example_in_evaluation() -> None:
+    item = compared()[(None, [0, 3], 2)]
+    assert texts_of(item) == ["abc", "a"] and item["targets"].tolist() == [0, 1]
+    assert "raws" not in item and "truths" not in item
+
+
+@pytest.mark.parametrize("epoch", [None, 0])
+@pytest.mark.parametrize("prepared", [True, False])
+def test_the_parts_of_a_pair_are_rows_beside_each_other(epoch: int | None, prepared: bool) -> None:
+    rows = Rows({"one": TEXTS[:3], "other": TEXTS[3:], "like": [0.0, 0.5, 1.0]})
+    dataset = inarch.Dataset({"train": rows}, ("one", "other"), "like")
+    backbone = Letters("none", 4, prepared, 5)
+    item = Examples(dataset, "train", backbone, embedder(read_embedder(dataset), 4), 0, False)[(epoch, [2, 0], 2)]
+    assert texts_of(item) == ["abcde", "bb", "abc", "a"]  # cut after five letters
+    assert item["targets"].tolist() == [1.0, 0.0] and item["tokens"] == (11, 20)
+
+
+def test_what_predictions_are_compared_with_is_there_in_evaluation_alone() -> None:
+    truths = [[{"start": 0, "end": 1, "label": "x"}], []]
+    dataset = inarch.Dataset({"train": Rows({"text": TEXTS[:2], "found": truths})}, "text", "found")
+    examples = Examples(dataset, "train", Letters("none", 4, True, None), tagger(read_segments(dataset), 4), 0, False)
+    item = examples[(None, [1, 0], 2)]
+    assert (item["raws"], item["truths"]) == (["de", "abc"], truths[::-1])
+    assert "raws" not in examples[(0, [1, 0], 2)]
+
+
+@pytest.mark.parametrize("epoch", [None, 7])
+@pytest.mark.parametrize("prepared", [True, False])
+def test_an_unreadable_text_is_left_out_or_an_error_prepared_or_not(epoch: int | None, prepared: bool) -> None:
+    texts = [*TEXTS[:5], ""]
+    [item] = load(compared(texts, prepared, skip=True), [(epoch, [5], 1)], 0)
+    assert item["rows"] == [] and item["skipped"] == ["row 5: expected text, found ''"]
+    with pytest.raises(inarch.DataError, match=r"row 5: expected text, found '' \(on_error: skip"):
+        list(load(compared(texts, prepared), [(epoch, [5], 1)], 0))
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_an_unreadable_partner_is_named_by_its_own_place(prepared: bool) -> None:
+    examples = compared([*TEXTS[:5], ""], prepared, skip=True)
+    skipped = [place for epoch in range(20) for place in examples[(epoch, [0, 1, 2, 3, 4], 5)]["skipped"]]
+    assert set(skipped) == {"row 5: expected text, found ''"}
+
+
+def test_an_unreadable_example_that_was_to_be_mixed_in_is_named_by_its_own_place(examples: Examples) -> None:
+    examples.rows.columns["vector"][5] = "1 2"
+    examples.skip_unreadable = True
+    skipped = [place for epoch in range(20) for place in examples[(epoch, [0, 1, 2], 3)]["skipped"]]
+    assert set(skipped) == {"row 5: expected 4 numbers, found 2"}
+
+
+@pytest.mark.parametrize("task", ["classes", "pairs", "tags"])
+def test_training_over_lengths_is_the_same_to_the_bit_for_any_number_of_loader_workers(
+    marked: Path, tmp_path: Path, task: str
+) -> None:
+    for count in (0, 2):
+        inarch.train(marked, {**TASKS[task], "train.workers": count}, out=tmp_path / str(count))
+    for name in ("metrics.jsonl", "model/model.safetensors", "predictions/test.jsonl"):
+        assert file_hash(tmp_path / "0" / name) == file_hash(tmp_path / "2" / name), name

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 from inarch import Register, hookimpl
 
 if TYPE_CHECKING:
-    from inarch import Backbone  # brings torch
+    from torchmetrics import Metric
+
+    from inarch import Backbone, Targets  # brings torch
 
 
 def vectors(
@@ -46,6 +48,13 @@ def letters(
     return Letters(weights, width, prepared, longest)
 
 
+def starts(targets: "Targets") -> "Metric":
+    """Return the share of examples of which all segments begin where they should."""
+    from inarch_toy.metric import Starts
+
+    return Starts()
+
+
 def verify(raw: object) -> None:
     """Refuse what is not numbers, in each of several columns."""
     for text in raw.values() if isinstance(raw, dict) else [raw]:
@@ -65,3 +74,9 @@ def register_backbones(register: Register) -> None:
     """Register both backbones."""
     register("vectors", vectors, domain="vector", verify=verify, starter=starter)
     register("letters", letters, domain="letters")
+
+
+@hookimpl
+def register_metrics(register: Register) -> None:
+    """Register the metric on predictions."""
+    register("starts", starts, kinds=("segments", "span"))

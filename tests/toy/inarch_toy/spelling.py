@@ -1,4 +1,6 @@
-"""A backbone over letters, for what has a length: examples are prepared, padded, cut, and every letter is a unit."""
+"""A backbone over letters, for what has a length: examples are prepared, padded, cut, and have units with places."""
+
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -9,9 +11,10 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz "
 
 
 class Letters(Backbone):
-    """Embeddings of letters and of their neighbours. A letter is a token and a unit; its place is its number."""
+    """Embeddings of letters and of their neighbours. A letter is a token; units are letters, or words given as such."""
 
     domain = "letters"
+    facts = {"letters": len(LETTERS)}
     provides = frozenset({"pooled", "tokens", "units"})
 
     def __init__(self, weights: str, width: int, prepared: bool, longest: int | None) -> None:
@@ -27,14 +30,14 @@ class Letters(Backbone):
     def prepare(self, raws):
         if not self.resolved["prepared"]:
             return None
-        self.resolved["longest"] = self.resolved["longest"] or max(map(len, raws))
+        self.resolved["longest"] = self.resolved["longest"] or max(len(_join(raw)) for raw in raws)
         return _Prepared(raws, self.transform(False))
 
     def length(self, example: dict[str, Tensor]) -> int:
         return len(example["letters"])
 
-    def part(self, raw: str, start: float, end: float) -> dict[str, str]:
-        return {"text": raw[int(start) : int(end)]}
+    def part(self, raw: str | list[str], start: float, end: float) -> dict[str, str]:
+        return {"text": _join(raw)[int(start) : int(end)]}
 
     def files(self) -> dict[str, bytes]:
         return {"letters.txt": LETTERS.encode()}
@@ -55,18 +58,24 @@ class Letters(Backbone):
         return Features(pooled=pooled, tokens=tokens, mask=mask, units=units, places=places)
 
     class _Read:
-        """Text to letters, cut after `longest`; the places of all letters are kept."""
+        """Text or words to letters, cut after `longest`; the places of all units are kept."""
 
         def __init__(self, longest: int | None) -> None:
             self.longest = longest
 
         def __call__(self, raw: object) -> dict[str, Tensor]:
-            if not isinstance(raw, str) or not raw:
+            if not isinstance(raw, str | list) or not raw:
                 raise ValueError(f"expected text, found {raw!r}")
-            starts = torch.arange(len(raw))
+            text, lengths = _join(raw), torch.tensor([len(unit) for unit in raw])
+            blank = 0 if isinstance(raw, str) else 1
+            starts = torch.tensor(list(accumulate(lengths[:-1].tolist(), lambda at, n: at + n + blank, initial=0)))
             units = starts if self.longest is None else starts.where(starts < self.longest, -1)
-            letters = torch.tensor([LETTERS.index(letter) + 1 for letter in raw[: self.longest]])
-            return {"letters": letters, "units": units, "places": torch.stack([starts, starts + 1], 1).float()}
+            letters = torch.tensor([LETTERS.index(letter) + 1 for letter in text[: self.longest]])
+            return {"letters": letters, "units": units, "places": torch.stack([starts, starts + lengths], 1).float()}
+
+
+def _join(raw: str | list[str]) -> str:
+    return raw if isinstance(raw, str) else " ".join(raw)
 
 
 class _Prepared:
@@ -74,7 +83,7 @@ class _Prepared:
 
     def __init__(self, raws, read) -> None:
         self.raws, self.read = raws, read
-        cut = sum(isinstance(raw, str) and len(raw) > read.longest for raw in raws)
+        cut = sum(isinstance(raw, str | list) and len(_join(raw)) > read.longest for raw in raws)
         self.notes = [f"{cut} of {len(raws)} are cut"] if cut else []
 
     def __len__(self) -> int:
