@@ -157,8 +157,17 @@ def test_pixels_are_normalised_on_the_device_and_channels_last():
 
 
 def test_building_takes_neither_network_nor_files(monkeypatch):
-    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("the constructor went to the network"))
-    timm(weights="pretrained"), torchvision(weights="pretrained"), timm(weights="/nowhere/weights.safetensors")
+    asked = []
+
+    def refuse(_, address):
+        asked.append(address)
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    addresses = ["pretrained", "/nowhere/weights.safetensors"]
+    built = [build(weights=address) for build in (timm, torchvision) for address in addresses]
+    assert [backbone.resolved["weights"] for backbone in built] == addresses * 2
+    assert asked == []
 
 
 def test_gradient_checkpointing_changes_no_gradient():
