@@ -20,7 +20,7 @@ from torch import Tensor
 from inarch import checkpoint
 from inarch.data.inputs import Inputs
 from inarch.document import Document
-from inarch.errors import RunError, WeightsError
+from inarch.errors import RunError, WeightsError, listing
 from inarch.interfaces.backbone import Backbone, Example
 from inarch.interfaces.dataset import Targets
 from inarch.model import Model, to_float
@@ -59,8 +59,8 @@ class Bundle:
     @torch.inference_mode()
     def outputs(self, inputs: Sequence[Any]) -> Any:
         """Return the head's outputs for raw inputs, first dimension as long as `inputs`."""
-        read = Inputs(inputs, self.model.backbone, self.model.head.separate)
-        return self._outputs([read[index] for index in range(len(inputs))])
+        read = self._inputs(inputs)
+        return self._outputs([self._read(read, index, raw) for index, raw in enumerate(inputs)])
 
     def predict(self, inputs: Iterable[Any], batch_size: int = 32) -> list[dict[str, Any]]:
         """Return one readable prediction per raw input (a path, a text, ...), in order; an unreadable one raises."""
@@ -80,22 +80,37 @@ class Bundle:
 
     def _chunk(self, chunk: Sequence[Any], batch_size: int, skip_unreadable: bool) -> list[dict[str, Any]]:
         """Return the predictions of a chunk, made in batches of inputs of similar length."""
-        inputs = Inputs(chunk, self.model.backbone, self.model.head.separate)
+        inputs = self._inputs(chunk)
         found: list[dict[str, Any]] = [{} for _ in chunk]
         order = range(len(chunk)) if inputs.lengths is None else np.argsort(-inputs.lengths, kind="stable").tolist()
         for start in range(0, len(chunk), batch_size):
             read: dict[int, list[Example]] = {}
             for index in order[start : start + batch_size]:
                 try:
-                    read[index] = inputs[index]
+                    read[index] = self._read(inputs, index, chunk[index])
                 except (OSError, ValueError) as error:
                     if not skip_unreadable:
                         raise RunError(f"{str(chunk[index])[:200]}: {error}") from error
                     found[index] = {"error": str(error)}
-            predicted = self._predict(list(read.values()), [chunk[index] for index in read]) if read else []
+            predicted = self._predict(list(read.values()), [inputs.raws[index] for index in read]) if read else []
             for index, prediction in zip(read, predicted, strict=True):
                 found[index] = prediction
         return found
+
+    def _inputs(self, raws: Sequence[Any]) -> Inputs:
+        """Return inputs as training had them: of several columns in that order; a missing one is None."""
+        columns = self.description["input"]
+        if not isinstance(columns, str):
+            raws = [{name: raw.get(name) if isinstance(raw, Mapping) else None for name in columns} for raw in raws]
+        return Inputs(raws, self.model.backbone, self.model.head.separate)
+
+    def _read(self, inputs: Inputs, index: int, raw: Any) -> list[Example]:
+        """Return the examples of an input, or raise ValueError, also where `raw` has not the columns of training."""
+        columns = self.description["input"]
+        if isinstance(columns, str) or (isinstance(raw, Mapping) and raw.keys() >= set(columns)):
+            return inputs[index]
+        found = f"the columns {listing(raw)}" if isinstance(raw, Mapping) else f"one value, {str(raw)[:50]!r}"
+        raise ValueError(f"expected the columns {listing(columns)}, found {found}")
 
     @torch.inference_mode()
     def _predict(self, read: Sequence[list[Example]], raws: Sequence[Any]) -> list[dict[str, Any]]:
@@ -167,7 +182,7 @@ def write(directory: Path, model: Model, parts: Mapping[str, tuple[Entry, Mappin
 def _difference(served: Any, expected: Any) -> float:
     """Return the largest absolute difference of two outputs; equal infinities do not differ."""
     if isinstance(expected, dict):
-        return max(_difference(served[name], tensor) for name, tensor in expected.items())
+        return float(np.max([_difference(served[name], tensor) for name, tensor in expected.items()]))  # NaN, if any is
     one, other = served.double().cpu(), expected.double().cpu()
     return float(torch.where(one == other, 0, (one - other).abs()).max())
 

@@ -37,15 +37,17 @@ def letters(
     width: int = 8,
     prepared: bool = True,
     longest: int | None = None,
+    tied: bool = False,
     files: str | None = None,
 ) -> "Backbone":
     """Read text letter by letter.
 
     prepared: all at once, before training. longest: letters beyond which a text is cut; none: the longest of train.
+    tied: the letter before has the embedding, too.
     """
     from inarch_toy.spelling import Letters
 
-    return Letters(weights, width, prepared, longest)
+    return Letters(weights, width, prepared, longest, tied, files)
 
 
 def starts(targets: "Targets") -> "Metric":

@@ -1,6 +1,8 @@
 """A backbone over letters, for what has a length: examples are prepared, padded, cut, and have units with places."""
 
 from itertools import accumulate
+from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,18 +16,30 @@ class Letters(Backbone):
     """Embeddings of letters and of their neighbours. A letter is a token; units are letters, or words given as such."""
 
     domain = "letters"
-    facts = {"letters": len(LETTERS)}
+    facts: ClassVar = {"letters": len(LETTERS)}
     provides = frozenset({"pooled", "tokens", "units"})
 
-    def __init__(self, weights: str, width: int, prepared: bool, longest: int | None) -> None:
+    def __init__(
+        self,
+        weights: str,
+        width: int,
+        prepared: bool,
+        longest: int | None,
+        tied: bool = False,
+        files: str | None = None,
+    ) -> None:
         super().__init__()
-        self.num_features = width
-        self.resolved = {"weights": weights, "width": width, "prepared": prepared, "longest": longest}
+        self.num_features, self.folder = width, files
+        self.letters = (Path(files) / "letters.txt").read_text(encoding="utf-8") if files else LETTERS
+        self.resolved = {"weights": weights, "width": width, "prepared": prepared, "longest": longest, "tied": tied}
         self.embedding = nn.Embedding(len(LETTERS) + 1, width, padding_idx=0)
         self.mixing = nn.Conv1d(width, width, 3, padding=1)
+        self.again = nn.Embedding(len(LETTERS) + 1, width, padding_idx=0) if tied else None
+        if self.again is not None:
+            self.again.weight = self.embedding.weight
 
     def transform(self, training: bool) -> "Letters._Read":
-        return self._Read(self.resolved["longest"])
+        return self._Read(self.resolved["longest"], self.letters)
 
     def prepare(self, raws):
         if not self.resolved["prepared"]:
@@ -40,7 +54,7 @@ class Letters(Backbone):
         return {"text": _join(raw)[int(start) : int(end)]}
 
     def files(self) -> dict[str, bytes]:
-        return {"letters.txt": LETTERS.encode()}
+        return {"letters.txt": self.letters.encode()}
 
     def collate(self, examples):
         padded = nn.utils.rnn.pad_sequence([example["letters"] for example in examples], batch_first=True)
@@ -53,6 +67,8 @@ class Letters(Backbone):
     def forward(self, letters: Tensor, units: Tensor, places: Tensor) -> Features:
         mask = letters > 0
         hidden = self.embedding(letters)
+        if self.again is not None:
+            hidden = hidden + self.again(letters.roll(1, 1) * mask)
         tokens = (hidden + self.mixing(hidden.mT).mT.tanh()) * mask[..., None]
         pooled = tokens.sum(1) / mask.sum(1, keepdim=True)
         return Features(pooled=pooled, tokens=tokens, mask=mask, units=units, places=places)
@@ -60,8 +76,8 @@ class Letters(Backbone):
     class _Read:
         """Text or words to letters, cut after `longest`; the places of all units are kept."""
 
-        def __init__(self, longest: int | None) -> None:
-            self.longest = longest
+        def __init__(self, longest: int | None, letters: str) -> None:
+            self.longest, self.letters = longest, letters
 
         def __call__(self, raw: object) -> dict[str, Tensor]:
             if not isinstance(raw, str | list) or not raw:
@@ -70,7 +86,7 @@ class Letters(Backbone):
             blank = 0 if isinstance(raw, str) else 1
             starts = torch.tensor(list(accumulate(lengths[:-1].tolist(), lambda at, n: at + n + blank, initial=0)))
             units = starts if self.longest is None else starts.where(starts < self.longest, -1)
-            letters = torch.tensor([LETTERS.index(letter) + 1 for letter in text[: self.longest]])
+            letters = torch.tensor([self.letters.index(letter) + 1 for letter in text[: self.longest]])
             return {"letters": letters, "units": units, "places": torch.stack([starts, starts + lengths], 1).float()}
 
 
