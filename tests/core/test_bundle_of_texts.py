@@ -107,7 +107,7 @@ def test_small_files_of_the_backbone_are_kept_and_given_back(trained: Callable[[
 def test_a_bundle_whose_backbones_file_was_changed_is_refused(trained: Callable[[str], Path], tmp_path: Path) -> None:
     model = shutil.copytree(trained("classes") / "model", tmp_path / "model")
     (model / "backbone" / "letters.txt").write_text(LETTERS[::-1])
-    with pytest.raises(inarch.RunError, match="damaged and is not used: backbone/letters.txt does not match its hash"):
+    with pytest.raises(inarch.RunError, match=r"not used: backbone/letters\.txt does not match its hash"):
         inarch.load(model)
     (model / "backbone" / "letters.txt").unlink()
     with pytest.raises(inarch.RunError, match=r"damaged and is not used: .*letters\.txt"):

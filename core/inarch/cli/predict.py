@@ -22,20 +22,22 @@ def command(bundle: Path, inputs: tuple[str, ...], column: str | None, as_json: 
         failed += "error" in prediction
         click.echo(json.dumps({"input": source, **prediction}, default=str) if as_json else _line(source, prediction))
     if failed:
-        click.echo(f"Error: {failed} inputs could not be read", err=True)
+        click.echo(f"Error: {failed} {'input' if failed == 1 else 'inputs'} could not be read", err=True)
         sys.exit(2)
 
 
 def _line(source: Any, prediction: dict[str, Any]) -> str:
     if "error" in prediction:
         return f"{source}: cannot be read: {prediction['error']}"
-    answer = next(iter(prediction.values()))
-    told = (
-        ", ".join(map(str, answer))
-        if isinstance(answer, list)
-        else f"{answer:.6g}"
-        if isinstance(answer, float)
-        else str(answer)
-    )
+    answer = prediction if "start" in prediction else next(iter(prediction.values()))
     score = f" ({prediction['score']:.3f})" if "score" in prediction else ""
-    return f"{source}: {told or '(none)'}{score}"
+    return f"{source}: {_told(answer) or '(none)'}{score}"
+
+
+def _told(answer: Any) -> str:
+    if isinstance(answer, list):
+        return ", ".join(map(_told, answer))
+    if isinstance(answer, dict):  # what lies at a place, with its label
+        label = f" ({answer['label']})" if "label" in answer else ""
+        return answer.get("text", f"[{answer['start']}, {answer['end']})") + label
+    return f"{answer:.6g}" if isinstance(answer, float) else str(answer)

@@ -9,7 +9,7 @@ from typing import Any
 
 from inarch import bundle
 from inarch.data.reading import SUFFIXES, read_columns
-from inarch.errors import DataError, unknown
+from inarch.errors import DataError, listing, unknown
 
 
 def predict(directory: Path, inputs: Sequence[str], column: str | None = None) -> Iterator[tuple[Any, dict[str, Any]]]:
@@ -25,7 +25,10 @@ def predict(directory: Path, inputs: Sequence[str], column: str | None = None) -
                 f"{name[:200]}: there is no such file or folder; inputs themselves are read from -, a line each"
             )
     opened = bundle.load(directory)
-    trained_on = column or opened.description["input"]
+    trained_on = opened.description["input"]
+    if column and not isinstance(trained_on, str):
+        raise DataError(f"--column is for models of one column; this one reads {listing(trained_on)}, by these names")
+    trained_on = column or trained_on
     found = _expand(inputs, trained_on)
     first = list(islice(found, 1))
     if not first:
@@ -37,13 +40,22 @@ def _expand(inputs: Sequence[str], column: str | list[str]) -> Iterator[Any]:
     for name in inputs:
         path = Path(name)
         if name == "-":
-            yield from (line.rstrip("\r\n") for line in sys.stdin)
+            yield from _lines()
         elif path.is_dir():
             yield from _files(path)
         elif path.suffix.lower() in SUFFIXES:
             yield from _rows(path, column)
         else:
             yield path
+
+
+def _lines() -> Iterator[str]:
+    """Yield the lines of standard input, which is UTF-8 wherever inarch runs."""
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        try:
+            yield line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise DataError(f"-: line {number} is not UTF-8 text: {error.reason} at byte {error.start}") from None
 
 
 def _files(folder: str | Path) -> Iterator[Path]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from conftest import RECIPE, write_vectors
+from marked import TASKS, write_marked
 
 import inarch
 from inarch.cli import evaluate, predict
@@ -102,3 +103,91 @@ def test_another_split_is_evaluated_and_an_unknown_one_is_an_error(run: Path) ->
     assert json.loads(ended.stdout)["loss"]["value"] == pytest.approx(last["valid"]["loss"])
     ended = CliRunner().invoke(evaluate.command, [str(run), "--split", "tset"])
     assert isinstance(ended.exception, inarch.RunError) and "Did you mean 'test'?" in str(ended.exception)
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Result]:
+    """Predict with a model of single texts or of pairs: ``texts("pairs", "-", input="...")``."""
+    folder = tmp_path_factory.mktemp("texts")
+    recipe = write_marked(folder)
+    for task in ("classes", "pairs", "segments", "span"):
+        inarch.train(recipe, {**TASKS[task], "train.epochs": 1}, out=folder / task)
+
+    def invoke(task: str, *arguments: object, input: str | bytes | None = None) -> Result:
+        return CliRunner().invoke(predict.command, [str(folder / task), *map(str, arguments)], input=input)
+
+    return invoke
+
+
+def test_a_minus_reads_one_input_a_line(texts: Callable[..., Result]) -> None:
+    ended = texts("classes", "-", "--json", input="abc zz\r\nde\n\n xxx \nlast")
+    found = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [line["input"] for line in found] == ["abc zz", "de", "", " xxx ", "last"]
+    assert found[2]["error"] == "expected text, found ''" and ended.exit_code == 2
+    assert all("class" in found[index] for index in (0, 1, 3, 4))
+    assert ended.stderr == "Error: 1 input could not be read\n"
+
+
+def test_lines_are_read_as_utf_8_and_one_that_is_not_is_told(texts: Callable[..., Result]) -> None:
+    ended = texts("classes", "-", "--json", input=b"abc\ncaf\xe9\n")
+    assert isinstance(ended.exception, inarch.DataError)
+    assert "line 2" in str(ended.exception) and "UTF-8" in str(ended.exception)
+
+
+def test_nothing_on_standard_input_is_an_error(texts: Callable[..., Result]) -> None:
+    ended = texts("classes", "-", input="")
+    assert isinstance(ended.exception, inarch.DataError) and "-: there are no inputs" in str(ended.exception)
+
+
+def test_a_text_where_a_file_is_expected_hints_at_the_minus(texts: Callable[..., Result]) -> None:
+    for given in ("a text of a few words", "a" * 5000):
+        ended = texts("classes", given)
+        assert isinstance(ended.exception, inarch.DataError)
+        assert "there is no such file or folder; inputs themselves are read from -, a line each" in str(ended.exception)
+
+
+def test_a_table_of_several_columns_is_read_by_their_names(tmp_path: Path, texts: Callable[..., Result]) -> None:
+    (tmp_path / "pairs.csv").write_text("other,more,text\nxxxxx,1,abc xx\nzzzzz,2,\nzz,3,zz\n")
+    ended = texts("pairs", tmp_path / "pairs.csv", "--json")
+    found = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [line["input"] for line in found][::2] == [
+        {"text": "abc xx", "other": "xxxxx"}, {"text": "zz", "other": "zz"}]  # fmt: skip
+    assert found[2]["cosine"] == pytest.approx(1) and "error" in found[1] and ended.exit_code == 2
+
+
+def test_a_table_without_one_of_several_columns_is_an_error(tmp_path: Path, texts: Callable[..., Result]) -> None:
+    (tmp_path / "single.csv").write_text("text,others\nabc,xxx\n")
+    ended = texts("pairs", tmp_path / "single.csv")
+    assert isinstance(ended.exception, inarch.DataError)
+    assert "unknown column 'other'. Did you mean 'others'?" in str(ended.exception)
+
+
+def test_another_name_for_one_of_several_columns_is_an_error(tmp_path: Path, texts: Callable[..., Result]) -> None:
+    (tmp_path / "pairs.csv").write_text("text,other\nabc,xxx\n")
+    ended = texts("pairs", tmp_path / "pairs.csv", "--column", "text")
+    assert isinstance(ended.exception, inarch.DataError)
+    assert "--column" in str(ended.exception) and "text, other" in str(ended.exception)
+
+
+def test_lines_are_no_pairs_and_are_told_so(texts: Callable[..., Result]) -> None:
+    ended = texts("pairs", "-", input="abc\nxxx\n")
+    assert ended.exit_code == 2
+    assert ended.stdout.splitlines()[0] == (
+        "abc: cannot be read: expected the columns text, other, found one value, 'abc'"
+    )
+
+
+@pytest.mark.parametrize("task", ["segments", "span"])
+def test_what_is_found_is_told_by_its_text(texts: Callable[..., Result], task: str) -> None:
+    """Of the texts of training, so that something is found."""
+    given = "\n".join(["abc zz de", "xx", "abc xxx", "zzzz a"])
+    told = texts(task, "-", input=given).stdout.splitlines()
+    found = [json.loads(line) for line in texts(task, "-", "--json", input=given).stdout.splitlines()]
+    assert any(line.get("segments", [line]) for line in found)
+    for line, answer in zip(told, found, strict=True):
+        expected = (
+            f"{answer['text']} ({answer['score']:.3f})"
+            if task == "span"
+            else ", ".join(f"{segment['text']} ({segment['label']})" for segment in answer["segments"]) or "(none)"
+        )
+        assert line == f"{answer['input']}: {expected}"
