@@ -1,5 +1,6 @@
 """Promise 1, exact resume: killed anywhere and resumed, a run ends with the same bits."""
 
+import json
 import multiprocessing
 import os
 import random
@@ -11,12 +12,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import TOY
+from marked import TASKS
 
 import inarch
+from inarch import recipe
 from inarch.checkpoint import file_hash, step_directory
+from inarch.data.order import epoch_batches
 from inarch.training.progress import Progress
+from inarch.workflows.check import check
 
 # Everything that has a memory: dropout, noise, mixing, batch norm, momentum, an average, a schedule.
 STATEFUL = {
@@ -87,6 +93,41 @@ def test_a_run_resumed_from_any_step_ends_with_the_same_bits(toy_recipe: Path, t
     shutil.copytree(step_directory(checkpoints, step), step_directory(cut / "checkpoints", step))
     inarch.train(toy_recipe, options, out=cut, resume=True)
     assert ending(cut) == ending(whole)
+
+
+@pytest.mark.parametrize(("task", "step"), [("classes", 8), ("segments", 3), ("pairs", 10)])
+def test_a_run_over_lengths_cut_within_an_epoch_ends_with_the_same_bits(
+    marked: Path, tmp_path: Path, task: str, step: int
+) -> None:
+    """Batches of similar length, partners and the share of padding begin again where they were."""
+    options = {**TASKS[task], "train.checkpoint_every": 1, "train.epochs": 3}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    checkpoints = keep_all(whole, marked, options)
+    shutil.copytree(whole, cut)
+    shutil.rmtree(cut / "checkpoints")
+    for kept in sorted(checkpoints.iterdir()):
+        if kept.name <= step_directory(checkpoints, step).name:
+            shutil.copytree(kept, cut / "checkpoints" / kept.name)
+    inarch.train(marked, options, out=cut, resume=True)
+    assert ending(cut) == ending(whole)
+    padding = [json.loads(line)["train"]["padding"] for line in (cut / "metrics.jsonl").read_text().splitlines()]
+    assert len(padding) == 3 and all(0 < share < 0.5 for share in padding)
+
+
+def test_the_share_of_padding_is_that_of_the_batches(letters: Path, tmp_path: Path) -> None:
+    inarch.train(letters, out=tmp_path / "run")
+    checked = check(recipe.load(letters))
+    texts = checked.dataset.splits["train"].column("text")
+    lengths = np.array([len(text) for text in texts])
+    for epoch, line in enumerate((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()):
+        batches = [lengths[batch] for batch in epoch_batches(len(texts), 8, 0, epoch, lengths)]
+        padded = sum(len(batch) * batch.max() for batch in batches)
+        assert json.loads(line)["train"]["padding"] == pytest.approx(1 - lengths.sum() / padded)
+
+
+def test_vectors_have_no_padding_to_tell(toy_recipe: Path, tmp_path: Path) -> None:
+    inarch.train(toy_recipe, {"train.epochs": 1}, out=tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text())["train"].keys() == {"loss"}
 
 
 def keep_all(run: Path, recipe: Path, options: dict[str, object]) -> Path:

@@ -27,9 +27,25 @@ def reference(size: int, weights: str) -> dict[str, torch.Tensor]:
     return {name: parameter.grad for name, parameter in model.named_parameters()}
 
 
-def check_all(found: dict[str, torch.Tensor]) -> None:
-    from group_gradients import MICRO_BATCHES, SIZES, WEIGHTS
+def reference_of_texts(kind: str, key: tuple[int, list[int], int]) -> dict[str, torch.Tensor]:
+    """The same over texts, with partners and parts: of the whole batch at once."""
+    from group_gradients import make_texts
 
+    model, examples = make_texts(kind)
+    item = examples[key]
+    total, count = model.head.loss(model.train()(item["batch"]), item["targets"])
+    (total / count).backward()
+    return {name: parameter.grad for name, parameter in model.named_parameters()}
+
+
+def check_all(found: dict[str, torch.Tensor]) -> None:
+    from group_gradients import LENGTHY, MICRO_BATCHES, SIZES, STEP, WEIGHTS
+
+    for kind, key in product(LENGTHY, STEP):
+        for name, expected in reference_of_texts(kind, key).items():
+            for micro_batch in (3, 64):
+                got = found[f"{kind} {key[2]} {micro_batch} {name}"]
+                assert torch.linalg.norm(got - expected) <= 1e-6 * torch.linalg.norm(expected), (kind, key, name)
     for size, weights in product(SIZES, WEIGHTS):
         for name, expected in reference(size, weights).items():
             for micro_batch in MICRO_BATCHES:
