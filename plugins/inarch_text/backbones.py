@@ -40,12 +40,14 @@ class TextBackbone(Backbone):
         model, code = pretrained.absolute(model), options["remote_code"] == "allow"
         with pretrained.quiet():
             folder = Path(files) if files else pretrained.find(model, options["revision"], code)
+            self._files = {path.name: path.read_bytes() for path in folder.glob("*.py")} if code else {}
+            if code:
+                pretrained.trust(self._files, model, bundle=files is not None)
             self.config = pretrained.read_config(folder, model, code)
             _adapt(self.config, options["dropout"])
             tokenizer, self._told = pretrained.read_tokenizer(folder, model, code)
             full = pretrained.make(self.config, model, code)
         self.model, self._kind = _text_part(full, model), type(full)
-        self._files = {path.name: path.read_bytes() for path in folder.glob("*.py")} if code else {}
         options["weights"] = pretrained.absolute(options["weights"])
         options["pooling"] = _pooling(options["pooling"], self.config)
         self.num_features = self.config.get_text_config().hidden_size

@@ -39,6 +39,7 @@ def transformers(
         units: What taggers name: words (its first piece answers for a word) or pieces, the tokenizer's own.
         revision: Branch, tag or commit of a model of the hub.
         remote_code: Whether code that a model brings may run on this machine; allow it only where you trust its author.
+            A bundle carries that code, and opens where the environment variable INARCH_REMOTE_CODE says allow.
         dropout: Probability, in place of the model's own wherever it drops anything out.
         files: Where a bundle keeps configuration and vocabulary; recipes leave it out.
     """

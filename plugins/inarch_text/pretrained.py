@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.utils import logging
 
-from inarch import RecipeError, WeightsError, locate, read_state
+from inarch import RecipeError, RunError, WeightsError, locate, read_state
 
 ATTENTION: str | None = None
 """How attention is computed; None is transformers' choice: `sdpa` where the model has it, else `eager`."""
@@ -56,7 +57,7 @@ def absolute(address: str) -> str:
 def find(model: str, revision: str | None, code: bool, weights: bool = False) -> Path:
     """Return the folder of a model; of one on the hub, a copy with its small files, or with `weights` those."""
     if Path(model).is_dir() or _LOCAL.match(model):
-        folder = locate(model, WeightsError)
+        folder = _locate(model)
         if not (folder / "config.json").is_file():
             raise WeightsError(f"{model}: expected a folder with a config.json, as save_pretrained writes it")
         return folder
@@ -70,6 +71,32 @@ def find(model: str, revision: str | None, code: bool, weights: bool = False) ->
             "Without a network, let model be the path of a folder, ./NAME for example, or package:DISTRIBUTION/FOLDER "
             "of an installed package."
         ) from error
+
+
+def _locate(model: str) -> Path:
+    try:
+        return locate(model, WeightsError)
+    except WeightsError as error:
+        hint = "" if re.search(r"[:/~]", model) else "; a model of the hub is OWNER/NAME, google-bert/bert-base-uncased"
+        raise WeightsError(f"{error}{hint}") from None
+
+
+_trusted: list[dict[str, bytes]] = []
+
+
+def trust(code: dict[str, bytes], model: str, bundle: bool) -> None:
+    """Remember the files of code that a recipe of this process allows; refuse those that a bundle brings.
+
+    Who opens a bundle need not be who allowed the code that is in it. Only a process that trained opens its own.
+    """
+    if not bundle:
+        _trusted.append(code)
+    elif code not in _trusted and os.environ.get("INARCH_REMOTE_CODE") != "allow":
+        raise RunError(
+            f"the bundle brings the code of {model} ({', '.join(sorted(code)) or 'fetched from the hub'}), which would "
+            "run on this machine. Where you trust who made the bundle, set the environment variable "
+            "INARCH_REMOTE_CODE=allow"
+        )
 
 
 def read_config(folder: Path, model: str, code: bool) -> Any:
@@ -96,13 +123,16 @@ def read_tokenizer(folder: Path, model: str, code: bool) -> tuple[Tokenizer, dic
         return Tokenizer.from_file(str(folder / "tokenizer.json")), told
     try:
         found = AutoTokenizer.from_pretrained(folder, trust_remote_code=code)
-    except (OSError, ValueError) as error:
-        raise _refused(model, error) from error
+    except Exception as error:  # a damaged file can raise anything
+        raise _refused(f"the tokenizer of {model}", error) from error
     if not found.is_fast:
         raise WeightsError(
             f"{model}: {type(found).__name__} is a slow tokenizer, written in Python, which does not say where its "
             "tokens are. Take a model that brings a tokenizer.json."
         )
+    names = found.vocab_files_names.values()
+    if not any((folder / name).is_file() for name in names):  # transformers makes one that knows no word
+        raise WeightsError(f"{model}: has no tokenizer, expected one of {', '.join(names)} in {folder}")
     tokenizer = found.backend_tokenizer
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -187,7 +217,7 @@ def _no_safetensors(model: str, folder: Path) -> str:
 
 
 def _refused(model: str, error: Exception) -> RecipeError:
-    told = " ".join(str(error).split())
+    told = " ".join(f"{type(error).__name__}: {error}".split())
     if "trust_remote_code" in told:
         return RecipeError(
             f"{model} brings code of its own, which would run on this machine. Where you trust its author, write "

@@ -22,6 +22,8 @@ def read_segments(dataset: Dataset) -> Targets:
     values = {str(raw): name for name, raws in (dataset.classes or {}).items() for raw in raws}
     first = next((item for value in read_train(dataset) for item in (value if isinstance(value, list) else ())), None)
     if first is None:
+        if any(read_train(dataset)):  # some value is no list, and is told by its place
+            read_rows(dataset, "train", None, _stretches)
         raise DataError(
             f"{dataset.origin}: no example of train has anything in '{dataset.target}'; "
             "expected one tag per unit, or a list of segments {start, end, label}"

@@ -91,7 +91,8 @@ def _values(dataset: Dataset, train: Sequence[Any]) -> Mapping[str, Sequence[str
 def _refuse_other_targets(dataset: Dataset, values: Sequence[Any], numbers: str) -> None:
     """Say which head fits better where the targets of train are lists, or numbers of which few are equal."""
     if values and isinstance(values[0], list | tuple):
-        where, hint = place(dataset, "train", 0), "for several labels use the head 'multilabel'"
+        where = place(dataset, "train", 0)
+        hint = "for several labels use the head 'multilabel', for a tag for each unit of the input 'tagger'"
         raise DataError(f"{where}: the target '{dataset.target}' is a list; {hint}")
     distinct = {str(value) for value in values if not is_missing(value)}
     if dataset.classes or not all(_is_number(value) for value in distinct):
