@@ -95,9 +95,10 @@ def _encodable(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(
-            f"character {error.start} is half of a surrogate pair, which is no text; mend the source"
-        ) from None
+        code = ord(text[error.start])
+        byte = 0xDC80 <= code <= 0xDCFF  # how Python writes a byte that is not UTF-8, as of standard input
+        found = f"the byte 0x{code - 0xDC00:02x}, not UTF-8" if byte else "half of a surrogate pair, which is no text"
+        raise ValueError(f"character {error.start} is {found}; mend the source") from None
     return text
 
 

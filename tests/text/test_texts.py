@@ -32,7 +32,8 @@ def test_text_is_verified(raw):
     ({"a": "x", "b": True}, r"the column 'b': expected text, .*, found bool: True"),
     (7, "expected text, a list of words or a text file, found int: 7"),
     (["a", None], "expected a list of words, found NoneType as word 2: None"),
-    ("a\udc80", "character 1 is half of a surrogate pair"),
+    ("a\ud83d", "character 1 is half of a surrogate pair"),
+        ("a\udce9", "character 1 is the byte 0xe9, not UTF-8"),
 ])  # fmt: skip
 def test_what_is_no_text_says_why(raw, message):
     with pytest.raises(ValueError, match=message):

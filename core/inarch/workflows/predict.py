@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inarch import bundle
-from inarch.data.reading import SUFFIXES, read_columns
+from inarch.data.reading import SUFFIXES, names_file, read_columns
 from inarch.errors import DataError, listing, unknown
 
 
@@ -50,12 +50,9 @@ def _expand(inputs: Sequence[str], column: str | list[str]) -> Iterator[Any]:
 
 
 def _lines() -> Iterator[str]:
-    """Yield the lines of standard input, which is UTF-8 wherever inarch runs."""
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            yield line.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise DataError(f"-: line {number} is not UTF-8 text: {error.reason} at byte {error.start}") from None
+    """Yield the lines of standard input, which is UTF-8; other bytes become surrogates, which no backbone can read."""
+    for line in sys.stdin.buffer:
+        yield line.decode("utf-8", "surrogateescape").rstrip("\r\n")
 
 
 def _files(folder: str | Path) -> Iterator[Path]:
@@ -74,12 +71,12 @@ def _rows(path: Path, column: str | list[str]) -> Iterator[Any]:
     for name in wanted:
         if name not in columns:
             raise DataError(f"{path}: {unknown('column', name, columns)} Choose with --column.")
+    files = {name for name in wanted if _name_files(columns[name], path.parent)}
     for values in zip(*(columns[name] for name in wanted), strict=True):
-        raw = [_beside(path, value) for value in values]
-        yield raw[0] if isinstance(column, str) else dict(zip(wanted, raw, strict=True))
+        row = {name: path.parent / str(v) if name in files else v for name, v in zip(wanted, values, strict=True)}
+        yield row[column] if isinstance(column, str) else row
 
 
-def _beside(table: Path, value: Any) -> Any:
-    """Return the path of a file named relative to the table, or the value itself."""
-    short = isinstance(value, str) and 0 < len(value) < 1000 and "\n" not in value and "\0" not in value
-    return table.parent / value if short and (table.parent / value).is_file() else value
+def _name_files(values: Sequence[Any], root: Path) -> bool:
+    """Whether a column holds names of files: most of its values are some. One alone can be a text that happens to."""
+    return 2 * sum(names_file(value, root) for value in values) > len(values)

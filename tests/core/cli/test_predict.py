@@ -128,10 +128,19 @@ def test_a_minus_reads_one_input_a_line(texts: Callable[..., Result]) -> None:
     assert ended.stderr == "Error: 1 input could not be read\n"
 
 
-def test_lines_are_read_as_utf_8_and_one_that_is_not_is_told(texts: Callable[..., Result]) -> None:
-    ended = texts("classes", "-", "--json", input=b"abc\ncaf\xe9\n")
-    assert isinstance(ended.exception, inarch.DataError)
-    assert "line 2" in str(ended.exception) and "UTF-8" in str(ended.exception)
+def test_lines_are_read_as_utf_8_and_one_that_is_not_leaves_the_others_alone(texts: Callable[..., Result]) -> None:
+    ended = texts("classes", "-", "--json", input=b"abc\ncaf\xe9\nabc\n")
+    first, second, third = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert first == third and "class" in first and "error" in second and ended.exit_code == 2
+
+
+def test_a_text_of_a_table_that_happens_to_be_the_name_of_a_file_stays_a_text(
+    tmp_path: Path, texts: Callable[..., Result]
+) -> None:
+    (tmp_path / "T.csv").write_text("text\nabc\nde\n")
+    before = texts("classes", tmp_path / "T.csv", "--json").stdout
+    (tmp_path / "abc").write_text("zzz")
+    assert before.count("class") == 2 and texts("classes", tmp_path / "T.csv", "--json").stdout == before
 
 
 def test_nothing_on_standard_input_is_an_error(texts: Callable[..., Result]) -> None:
