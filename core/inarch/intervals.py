@@ -73,10 +73,11 @@ def _from_state(metric: Any, sums: Sequence[float]) -> float:
 def compute(metric: Any, compared: Any, targets: Any) -> float:
     """Return a metric's value on all examples at once.
 
-    torchmetrics warns where a class has no example, as small splits and resamples of them often have not.
+    torchmetrics warns where a class has no example, or where all values are alike, as in small splits and resamples.
     """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, message="No (positive|negative) samples")
+        rare = "No (positive|negative) samples|The variance of predictions or target is close to zero"
+        warnings.filterwarnings("ignore", category=UserWarning, message=rare)
         metric.reset()
         metric.update(compared, targets)
         value = float(metric.compute())

@@ -14,7 +14,10 @@ import click
 @click.option("--column", help="The input column, for tables whose column is called otherwise than in training.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line an input.")
 def command(bundle: Path, inputs: tuple[str, ...], column: str | None, as_json: bool) -> None:
-    """Predict INPUTs with BUNDLE (runs/NAME/model): files, folders, or tables of inputs. Memory stays constant."""
+    """Predict INPUTs with BUNDLE (runs/NAME/model): files, folders, tables of inputs, or - for lines from standard input.
+
+    Memory stays constant.
+    """
     from inarch.workflows.predict import predict
 
     failed = 0
@@ -38,6 +41,7 @@ def _told(answer: Any) -> str:
     if isinstance(answer, list):
         return ", ".join(map(_told, answer))
     if isinstance(answer, dict):  # what lies at a place, with its label
+        place = f"[{answer['start']}, {answer['end']})"
         label = f" ({answer['label']})" if "label" in answer else ""
-        return answer.get("text", f"[{answer['start']}, {answer['end']})") + label
+        return f"{answer.get('text', place)}{label}"
     return f"{answer:.6g}" if isinstance(answer, float) else str(answer)
