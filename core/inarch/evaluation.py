@@ -5,6 +5,7 @@ computed from them. accelerate's own gathering pads batches and trims by a remai
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from inarch.data.loaders import Examples, Item, StreamSteps, load
 from inarch.data.order import evaluation_keys
 from inarch.errors import DataError
 from inarch.interfaces.dataset import Stream
-from inarch.model import Model, to_device, to_float
+from inarch.model import Model, each, to_device, to_float
 from inarch.plugins import Entry, build
 
 
@@ -30,14 +31,14 @@ class Evaluated:
 
     rows: list[int]
     """Numbers of the rows that could be read."""
-    outputs: Tensor | None
+    outputs: Any
     """The head's outputs, first dimension as long as `rows`, on the CPU; None if it is measured by its predictions."""
     predictions: list[dict[str, Any]] | None
     """Then these, one for each row."""
     targets: Any
     """Encoded targets likewise, or with predictions the raw targets."""
     loss: float
-    """Mean loss."""
+    """Mean loss; NaN if no target counts, for all lie in parts of the inputs that are cut off."""
     skipped: list[str]
     """Places and reasons of rows that could not be read."""
 
@@ -45,7 +46,8 @@ class Evaluated:
         """Return what metrics compare with `targets`: the head's scores, or the predictions."""
         if self.outputs is None:
             return self.predictions
-        return model.head.scores(self.outputs.to(next(model.parameters()).device)).cpu()  # type: ignore[union-attr]
+        device = next(model.parameters()).device
+        return model.head.scores(each(self.outputs, lambda tensor: tensor.to(device))).cpu()  # type: ignore[union-attr]
 
 
 @torch.inference_mode()
@@ -66,16 +68,20 @@ def evaluate(model: Model, examples: Examples, batch_size: int, accelerator: Acc
         raise RuntimeError(f"evaluation saw {len(rows)} rows instead of {len(examples.rows)}; this is a bug in inarch")
     order = sorted(range(len(rows)), key=rows.__getitem__)
     outputs, predictions, targets = (_joined(full, name, order) for name in ("outputs", "predictions", "targets"))
-    loss = sum(part["loss"] for part in full) / sum(part["count"] for part in full)
+    total, count = (sum(part[name] for part in full) for name in ("loss", "count"))
+    loss = total / count if count else math.nan
     return Evaluated([rows[index] for index in order], outputs, predictions, targets, loss, skipped)
 
 
 def _joined(parts: Sequence[Mapping[str, Any]], name: str, order: Sequence[int]) -> Any:
-    """Put the batches' tensors, or lists, together and into the order of the rows."""
-    if parts[0][name] is None:
+    """Put the batches' tensors, tensors by name, or lists together and into the order of the rows."""
+    first = parts[0][name]
+    if first is None:
         return None
-    if isinstance(parts[0][name], Tensor):
+    if isinstance(first, Tensor):
         return torch.cat([part[name] for part in parts])[torch.tensor(order)]
+    if isinstance(first, Mapping):
+        return {key: _joined([part[name] for part in parts], key, order) for key in first}
     listed = [value for part in parts for value in part[name]]
     return [listed[index] for index in order]
 
@@ -99,13 +105,17 @@ def predictions(model: Model, evaluated: Evaluated, examples: Examples) -> Itera
         if evaluated.outputs is None:
             predicted = (evaluated.predictions or [])[start : start + 256]
         else:
-            outputs = evaluated.outputs[start : start + 256].to(next(model.parameters()).device)
+            outputs = _some(evaluated.outputs, start, next(model.parameters()).device)
             predicted = model.predict(outputs, [row and dataset.raw(row) for row in found])
         for number, row, prediction in zip(rows, found, predicted, strict=True):
             known = {"row": number, "place": examples.rows.where(number)}
             if row is not None:
                 known |= {"input": _text(dataset.raw(row)), "target": row[dataset.target]}
             yield {**known, **prediction}
+
+
+def _some(outputs: Any, start: int, device: torch.device) -> Any:
+    return each(outputs, lambda tensor: tensor[start : start + 256].to(device))
 
 
 def _text(raw: Any) -> Any:
@@ -152,4 +162,4 @@ def _run(model: Model, item: Item, device: torch.device) -> dict[str, Any]:
     part |= {"loss": float(loss), "count": float(count), "outputs": None, "predictions": None}
     if "raws" in item:
         return part | {"predictions": model.predict(outputs, item["raws"]), "targets": item["truths"]}
-    return part | {"outputs": outputs.cpu(), "targets": item["targets"]}
+    return part | {"outputs": each(outputs, Tensor.cpu), "targets": item["targets"]}

@@ -1,6 +1,6 @@
 """Backbone and head as one module, and freezing that is true."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -18,11 +18,16 @@ def to_device(item: dict[str, Any], device: torch.device) -> dict[str, Any]:
     return {**item, "batch": batch, "targets": item["targets"].to(device, non_blocking=True)}
 
 
+def each(outputs: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return outputs, a tensor or tensors by name, with every tensor changed."""
+    if isinstance(outputs, Tensor):
+        return change(outputs)
+    return {name: change(tensor) for name, tensor in outputs.items()}
+
+
 def to_float(outputs: Any) -> Any:
     """Return outputs of half precision in fp32, others as they are."""
-    if isinstance(outputs, Tensor):
-        return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
-    return {name: to_float(tensor) for name, tensor in outputs.items()}
+    return each(outputs, lambda tensor: tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor)
 
 
 class Model(nn.Module):

@@ -1,5 +1,6 @@
 """The loop that trains everything: phases, epochs, steps, evaluation, checkpoints. It knows no domain."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ class _PhaseRun:
         job, state = self.job, self.state
         self.skipped += item["skipped"]
         item = self._never_empty(item)
-        if not self.forward.training:
+        if not job.model.training:  # evaluation takes it out of its wrapper, which does not notice
             self.forward.train()
         step = state.epoch * job.steps_per_epoch + state.cursor  # in this phase, from 0
         set_rates(self.optimizer, rate_factor(step, self.total_steps, job.recipe.train))
@@ -154,8 +155,11 @@ class _PhaseRun:
         job, state, every = self.job, self.state, self.job.recipe.train.evaluate_every
         self._refuse_non_finite()
         loss_sum, count, tokens, padded = self.running.tolist()
+        if at_epoch_end and not count:
+            raise RunError("no target of train counts: all lie in parts of the inputs that are cut off")
+        loss = loss_sum / count if count else math.nan
         line: dict[str, Any] = {"step": state.step, "epoch": state.epochs_done + state.cursor / job.steps_per_epoch,
-                                "phase": self.phase.name, "train": {"loss": loss_sum / count}}  # fmt: skip
+                                "phase": self.phase.name, "train": {"loss": loss}}  # fmt: skip
         if job.train.lengths is not None:
             line["train"]["padding"] = 1 - tokens / padded
         if at_epoch_end:

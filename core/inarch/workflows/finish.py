@@ -49,6 +49,9 @@ def finish(job: Job, checked: Checked, state: RunState, started: float) -> Resul
     refuse_many(state.skipped, sum(map(len, checked.dataset.splits.values())), job.recipe)
     split = next(name for name in ("test", "valid", "train") if name in checked.dataset.splits)
     examples = make_examples(checked, split, job.model)
+    if split not in job.notes:  # those of train and valid were said at the beginning
+        for note in examples.notes:
+            job.progress.say(f"{split}: {note}")
     job.progress.evaluating(split)
     seen = evaluate(
         job.model, examples, evaluation_batch_size(job.recipe), job.accelerator, job.workers(training=False)

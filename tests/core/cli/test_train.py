@@ -50,6 +50,20 @@ def test_two_processes_train_to_the_figures_of_one(
     assert "two already holds this run" in again.stderr
 
 
+def test_two_processes_train_over_lengths_and_partners_on_the_batches_of_one(
+    inarch: Inarch, marked: Path, tmp_path: Path
+) -> None:
+    marked.write_text(marked.read_text().replace("vector, target: class", "text, target: kind")
+                      .replace("classifier", "embedder"))  # fmt: skip
+    for processes in (1, 2):
+        ended = inarch("train", marked, "train.micro_batch_size=3", "--processes", processes, "--out", processes)
+        assert ended.returncode == 0, ended.stderr
+    for one, two in zip(figures(tmp_path / "1"), figures(tmp_path / "2"), strict=True):
+        assert two["train"]["loss"] == pytest.approx(one["train"]["loss"], rel=1e-6)
+        assert two["valid"] == pytest.approx(one["valid"], rel=1e-5)
+        assert 0 < two["train"]["padding"] < one["train"]["padding"]  # each pads its own share
+
+
 def test_accelerates_own_launcher_works_with_one_and_with_two_processes(toy_recipe: Path, tmp_path: Path) -> None:
     for name, options in (("one", []), ("two", ["--multi_gpu", "--num_processes", "2"])):
         ended = launch(tmp_path, *options, "-m", "inarch", "train", toy_recipe, "train.epochs=1", "--out", name)

@@ -14,7 +14,8 @@ class Starts(Metric):
 
     def update(self, predictions, targets) -> None:
         for prediction, target in zip(predictions, targets, strict=True):
-            self.right += _starts(prediction) == _starts(target)
+            tags = bool(target) and isinstance(target, list) and isinstance(target[0], str)
+            self.right += _starts(prediction["tags"] if tags else prediction) == _starts(target)
             self.total += 1
 
     def compute(self) -> torch.Tensor:
