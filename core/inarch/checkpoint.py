@@ -105,8 +105,9 @@ def _not_written(path: Path, error: Exception) -> str:
 
 
 def _seal(directory: Path) -> None:
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    for path in files:
+    inside = sorted(directory.rglob("*"))
+    files = [path for path in inside if path.is_file()]
+    for path in inside:  # folders too, or the names in them could be lost
         _sync(path)
     listed = {
         str(path.relative_to(directory)): {"bytes": path.stat().st_size, "sha256": file_hash(path)} for path in files

@@ -14,7 +14,7 @@ import click
 @click.option("--column", help="The input column, for tables whose column is called otherwise than in training.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON line an input.")
 def command(bundle: Path, inputs: tuple[str, ...], column: str | None, as_json: bool) -> None:
-    """Predict INPUTs with BUNDLE (runs/NAME/model): files, folders, tables of inputs, or - for lines from standard input.
+    """Predict INPUTs with BUNDLE (runs/NAME/model): files, folders, tables, or - for the lines of standard input.
 
     Memory stays constant.
     """
