@@ -1,6 +1,6 @@
 """What recipes reach on test over several seeds, beside the same from random weights.
 
-    python benchmarks/seeds.py [RECIPE ...] [--seeds 0 1 2 3 4] [--which recipe random linear_probe] [train.epochs=4 ...]
+    python benchmarks/seeds.py [RECIPE ...] [--seeds 0 1 2 3 4] [--which recipe random] [train.epochs=4 ...]
 
 Default: the demo's recipe. The seed changes the order, the augmentation and the head's start; the split stays, so all
 share their test data. A recipe that keeps so many examples of each class draws others with each seed, as few-shot
@@ -33,9 +33,8 @@ def one(recipe, overrides):
 
 def several(recipe, which, seeds, overrides):
     """Train once for each seed; report mean and range of each metric."""
-    drawn = "per_class" in Path(recipe).read_text()
-    found = [child("--only", recipe, *WHICH[which], f"seed={seed}", *([f"splits.seed={seed}"] if drawn else []), *overrides)
-             for seed in seeds]  # fmt: skip
+    varied = ["seed", "splits.seed"] if "per_class" in Path(recipe).read_text() else ["seed"]
+    found = [child("--only", recipe, *WHICH[which], *(f"{key}={seed}" for key in varied), *overrides) for seed in seeds]
     for metric in found[0]["metrics"]:
         values = [run["metrics"][metric] for run in found]
         report(f"seeds/{Path(recipe).stem}/{which}/{metric}", sum(values) / len(values), "mean over seeds",
