@@ -96,8 +96,9 @@ class Tokenizing:
         if columns and len(raw) != 2:
             raise ValueError(f"a pair is two columns, found {', '.join(raw) or 'none'}; a template can join any number")
         texts = tuple(read_column(name, value) for name, value in raw.items()) if columns else (read(raw),)
-        if any(is_blank(text.text) for text in texts):
-            raise ValueError(BLANK)
+        for number, text in enumerate(texts):
+            if is_blank(text.text):
+                raise ValueError(f"the column '{list(raw)[number]}': {BLANK}" if columns else BLANK)
         if columns and not self.tokenizer.num_special_tokens_to_add(is_pair=True):
             raise ValueError("this model's tokenizer puts nothing between the texts of a pair; join them by a template")
         return texts

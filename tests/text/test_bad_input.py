@@ -78,6 +78,12 @@ BAD = {
         {},
         ["'label' has 36 distinct numbers in 36", "head 'regressor'"],
     ),
+    "a number written in two ways": (
+        "a.csv",
+        b"text,label\n" + b"a,1\nb,1.0\nc,2\n" * 9,
+        {},
+        ["the classes '1' and '1.0', one number written in two ways", "dataset.classes"],
+    ),
     "classes for scores": ("a.csv", f"text,label\n{GOOD}".encode(), {"head": "regressor"}, ["'neg', not a number"]),
     "a tag too few": ("a.jsonl", TAGS * 3 + TAGS.replace(b'"O", ', b""), TAGGER, ["line 4: 1 tags for 2 units"]),
     "a line without a tag": ("a.conll", SENTENCE + b"good\n", TAGGER, ["line 5: 1 columns; line 1 has 2"]),
@@ -186,6 +192,32 @@ def test_inputs_that_do_not_fit_the_model_are_refused(
     recipe = write("a.csv", f"text,other,label\n{rows}".encode())
     with pytest.raises(InarchError, match=told):
         door.train(recipe, {"backbone.model": str(model), **changed}, tmp_path / "run")
+
+
+def test_a_text_of_test_that_cannot_be_read_is_told_before_training(
+    model: Path, write: Callable[..., Path], tmp_path: Path
+) -> None:
+    recipe = write("a.csv", f"text,label\n{GOOD}".encode())
+    (tmp_path / "test.csv").write_text(f"text,label\n{GOOD}{'good ' * 80},pos\n", encoding="utf-8")
+    files = {"train": str(tmp_path / "a.csv"), "test": str(tmp_path / "test.csv")}
+    changed = {"backbone.model": str(model), "backbone.truncate": "error", "dataset.path": files}
+    with pytest.raises(InarchError, match=r"test\.csv, line 32: has 82 tokens.*on_error: skip would leave it out"):
+        door.train(recipe, changed, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(InarchError, match=r"1 of 31 examples cannot be read, more than error_limit 0\.01"):
+        door.train(recipe, {**changed, "on_error": "skip", "error_limit": 0.01}, tmp_path / "run")
+    with pytest.raises(InarchError, match=r"no example of train can be read; the first: .* template wants columns"):
+        door.train(recipe, {**changed, "on_error": "skip", "backbone.template": '"{text}"'}, tmp_path / "run")
+    door.train(recipe, {**changed, "on_error": "skip"}, tmp_path / "run")
+    notes = json.loads((tmp_path / "run" / "results.json").read_text(encoding="utf-8"))["notes"]["test"]
+    assert notes[0].startswith("1 example is left out (on_error), for they cannot be read; the first: ")
+
+
+def test_an_empty_part_of_a_pair_is_told_by_its_column(model: Path, write: Callable[..., Path], tmp_path: Path) -> None:
+    recipe = write("a.csv", ("text,other,label\n" + "a,b,n\na,b,p\n" * 15 + "a,,p\n").encode())
+    changed = {"backbone.model": str(model), "dataset.input": ["text", "other"]}
+    with pytest.raises(InarchError, match="line 32: the column 'other': the text is empty"):
+        door.train(recipe, changed, tmp_path / "run")
 
 
 OWN = """

@@ -85,7 +85,14 @@ def _values(dataset: Dataset, train: Sequence[Any]) -> Mapping[str, Sequence[str
         return dataset.classes
     if isinstance(dataset.splits["train"], Stream):
         raise DataError(f"{dataset.origin}: a stream cannot be read ahead; list its 'classes' in the recipe")
-    return {name: [name] for name in sorted({str(value) for value in train if not is_missing(value)}, key=_natural)}
+    names = sorted({str(value) for value in train if not is_missing(value)}, key=_natural)
+    twice = next((name for name in names if f"{name}.0" in names), None)
+    if twice is not None:
+        raise DataError(
+            f"{dataset.origin}: '{dataset.target}' has the classes '{twice}' and '{twice}.0', one number written in "
+            f"two ways; join them in the data, or by dataset.classes: {{'{twice}': ['{twice}', '{twice}.0'], ...}}"
+        )
+    return {name: [name] for name in names}
 
 
 def _refuse_other_targets(dataset: Dataset, values: Sequence[Any], numbers: str) -> None:

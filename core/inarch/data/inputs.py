@@ -1,6 +1,6 @@
 """Raw inputs as examples: prepared together where the backbone can, else transformed one by one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -38,10 +38,18 @@ class Inputs:
         """How long each input is, the longest part counting; None where that is not known beforehand."""
         return None if self.prepared is None else np.array([self._longest(index) for index in range(len(self))])
 
+    def unreadable(self) -> Iterator[tuple[int, str]]:
+        """Yield which of the prepared inputs cannot be read, and why; of others that is not known beforehand."""
+        for index in () if self.lengths is None else np.flatnonzero(self.lengths == 0).tolist():
+            try:
+                self[index]
+            except ValueError as error:
+                yield index, str(error)
+
     def _longest(self, index: int) -> int:
         try:
             return max(map(self._length, self[index]))
-        except ValueError:  # it will be told when the example is asked for
+        except ValueError:  # `unreadable` tells why
             return 0
 
 

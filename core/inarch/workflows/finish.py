@@ -20,7 +20,7 @@ from inarch.training.job import Job, evaluation_batch_size
 from inarch.training.saving import load_best
 from inarch.training.state import RunState
 from inarch.workflows.check import Checked, refuse_many
-from inarch.workflows.start import build_strategy, make_examples, resolve
+from inarch.workflows.start import build_strategy, resolve
 
 PARITY_EXAMPLES = 16
 
@@ -41,17 +41,13 @@ class Result:
     seconds: float
 
 
-def finish(job: Job, checked: Checked, state: RunState, started: float) -> Result:
-    """Measure the best weights on test, and write bundle, predictions and report; the main process writes."""
+def finish(job: Job, checked: Checked, state: RunState, started: float, measured: tuple[str, Examples]) -> Result:
+    """Measure the best weights on a split, and write bundle, predictions and report; the main process writes."""
+    split, examples = measured
     best_step = load_best(job, state)
     parameters = count_parameters(job.model)
     plain = build_strategy(checked).merge(job.model.backbone)
     refuse_many(state.skipped, sum(map(len, checked.dataset.splits.values())), job.recipe)
-    split = next(name for name in ("test", "valid", "train") if name in checked.dataset.splits)
-    examples = make_examples(checked, split, job.model)
-    if split not in job.notes:  # those of train and valid were said at the beginning
-        for note in examples.notes:
-            job.progress.say(f"{split}: {note}")
     job.progress.evaluating(split)
     seen = evaluate(
         job.model, examples, evaluation_batch_size(job.recipe), job.accelerator, job.workers(training=False)

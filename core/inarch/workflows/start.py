@@ -11,7 +11,7 @@ from accelerate import Accelerator
 
 from inarch import plugins
 from inarch.data.loaders import Examples
-from inarch.errors import RecipeError, RunError
+from inarch.errors import DataError, RecipeError, RunError
 from inarch.evaluation import build_metrics
 from inarch.interfaces.backbone import Backbone
 from inarch.interfaces.head import Head
@@ -20,7 +20,7 @@ from inarch.model import Model
 from inarch.recipe import Component, Recipe
 from inarch.training.job import Job
 from inarch.training.progress import Progress
-from inarch.workflows.check import Checked
+from inarch.workflows.check import Checked, refuse_many
 
 
 def start_processes() -> Accelerator:
@@ -87,9 +87,21 @@ def speed_up(model: Model, recipe: Recipe) -> None:
 
 
 def make_examples(checked: Checked, split: str, model: Model) -> Examples:
-    """Make a split ready to be read."""
-    skip = checked.recipe.on_error == "skip"
-    return Examples(checked.dataset, split, model.backbone, model.head, checked.recipe.seed, skip)
+    """Make a split ready to be read; inputs that only the backbone finds unreadable are told here, not in an epoch."""
+    recipe = checked.recipe
+    skip = recipe.on_error == "skip"
+    examples = Examples(checked.dataset, split, model.backbone, model.head, recipe.seed, skip)
+    unreadable = [] if examples.inputs is None else list(examples.inputs.unreadable())
+    bad = [f"{examples.rows.where(index)}: {why}" for index, why in unreadable]
+    if bad and len(bad) == len(examples.rows):
+        raise DataError(f"no example of {split} can be read; the first: {bad[0]}")
+    if bad and not skip:
+        raise DataError(f"{bad[0]} (on_error: skip would leave it out)")
+    refuse_many(bad, len(examples.rows), recipe)
+    if bad:
+        are = "example is" if len(bad) == 1 else "examples are"
+        examples.notes.append(f"{len(bad):,} {are} left out (on_error), for they cannot be read; the first: {bad[0]}")
+    return examples
 
 
 def make_job(

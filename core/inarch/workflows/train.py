@@ -60,9 +60,8 @@ def train_checked(checked: Checked, out: Path | None, resume: bool, progress: Pr
     levers = prepare_process(accelerator.device)
     set_seed(parsed.seed)
     model = build_model(checked)
-    examples = {
-        name: make_examples(checked, name, model) for name in ("train", "valid") if name in checked.dataset.splits
-    }
+    names = [name for name in ("train", "valid", "test") if name in checked.dataset.splits]
+    examples = {name: make_examples(checked, name, model) for name in names}
     resolved = resolve(checked, model)
     set_seed(parsed.seed, device_specific=True)  # processes must not share their dropout
     directory = broadcast_object_list([directories.choose(out, parsed.name, resume)])[0]
@@ -82,7 +81,7 @@ def train_checked(checked: Checked, out: Path | None, resume: bool, progress: Pr
     job = make_job(checked, directory, model, examples, accelerator, precision, progress)
     job = replace(job, on_epoch_end=lambda epoch, metrics: tell("on_epoch_end", epoch=epoch, metrics=metrics))
     state = fit(job, phases(checked, model), _resume_point(directory, resume, progress))
-    result = finish(job, checked, state, started)
+    result = finish(job, checked, state, started, (names[-1], examples[names[-1]]))
     accelerator.end_training()
     tell("on_train_end", metrics={name: estimate.value for name, estimate in result.metrics.items()})
     return result
