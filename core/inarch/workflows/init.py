@@ -99,7 +99,8 @@ def _table(
     path: Path, input_column: str | None, target_column: str | None, encoding: str
 ) -> tuple[dict[str, Any], Task]:
     if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path}: not a table; expected a folder, or a file ending in {', '.join(SUFFIXES)}")
+        others = "; for other files write a recipe with one of the data sets of `inarch list datasets`"
+        raise DataError(f"{path}: not a table; expected a folder, or a file ending in {', '.join(SUFFIXES)}{others}")
     columns, _ = read_columns(path, encoding=encoding)
     for wanted in filter(None, (input_column, target_column)):
         if wanted not in columns:
