@@ -101,13 +101,20 @@ class Bundle:
         """Return inputs as training had them: of several columns in that order; a missing one is None."""
         columns = self.description["input"]
         if not isinstance(columns, str):
-            raws = [{name: raw.get(name) if isinstance(raw, Mapping) else None for name in columns} for raw in raws]
+            raws = [{name: values.get(name) for name in columns} for values in map(self._by_column, raws)]
         return Inputs(raws, self.model.backbone, self.model.head.separate)
+
+    def _by_column(self, raw: Any) -> Mapping[str, Any]:
+        """Return the values of an input's columns; where training had one column in a list, a plain value is its."""
+        columns = self.description["input"]
+        if isinstance(raw, Mapping):
+            return raw
+        return {columns[0]: raw} if len(columns) == 1 else {}
 
     def _read(self, inputs: Inputs, index: int, raw: Any) -> list[Example]:
         """Return the examples of an input, or raise ValueError, also where `raw` has not the columns of training."""
         columns = self.description["input"]
-        if isinstance(columns, str) or (isinstance(raw, Mapping) and raw.keys() >= set(columns)):
+        if isinstance(columns, str) or self._by_column(raw).keys() >= set(columns):
             return inputs[index]
         found = f"the columns {listing(raw)}" if isinstance(raw, Mapping) else f"one value, {str(raw)[:50]!r}"
         raise ValueError(f"expected the columns {listing(columns)}, found {found}")
