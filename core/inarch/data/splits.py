@@ -4,7 +4,7 @@ Also how much of train is kept after that, for training on few examples.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from inarch.recipe import Splits
 if TYPE_CHECKING:
     import numpy as np
 
+MOST_FRACTIONS = 20  # more distinct numbers than this, with fractions among them, are no classes
 DISTINCT_SHARE = 0.34  # a target with more distinct values than this share of the rows is not stratified by
 
 
@@ -119,8 +120,16 @@ def _strata(dataset: Dataset, rows: Rows) -> Sequence[Hashable]:
         labels = [[joined.get(label, label) for label in found] for found in labels]
     counts = Counter(label for found in labels for label in found)
     rarest = [min(found, key=lambda label: counts[label], default=None) for found in labels]
-    few = len(counts) <= DISTINCT_SHARE * len(labels)
+    few = len(counts) <= DISTINCT_SHARE * len(labels) and not _are_fractions(counts)
     return rarest if few or dataset.classes else [None] * len(labels)
+
+
+def _are_fractions(values: Collection[str]) -> bool:
+    """Say whether values are numbers on a scale: each in every split would make the rare ones common there."""
+    try:
+        return len(values) > MOST_FRACTIONS and not all(float(value).is_integer() for value in values)
+    except ValueError:
+        return False
 
 
 def _take_stratified(strata: Sequence[Hashable], share: float, random: "np.random.Generator") -> list[int]:

@@ -82,6 +82,14 @@ def test_train_keeps_an_example_of_each_rare_label() -> None:
     assert {"x;rare", "y;odd"} <= set(made.splits["train"].column("target"))
 
 
+def test_numbers_that_repeat_are_not_stratified_by_either_so_that_rare_ones_stay_rare() -> None:
+    rare = [f"0.{number:04}" for number in range(1000, 1400) for _ in range(3)]
+    made = splits.complete(make(["0.9"] * 6000 + rare), Splits(valid=0.05, test=0.1, examples=1000))
+    for split in made.splits.values():
+        values = split.column("target")
+        assert values.count("0.9") / len(values) == pytest.approx(6000 / 7200, abs=0.05)
+
+
 def test_numbers_are_not_stratified_by() -> None:
     made = rows(splits.complete(make([index / 7 for index in range(100)]), Splits(valid=0.2, test=0.2)))
     assert [len(found) for found in made.values()] == [60, 20, 20]
