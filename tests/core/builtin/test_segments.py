@@ -1,9 +1,9 @@
 """Segments and tags: equal to seqeval on random tags, and back again."""
 
+import hashlib
 import random
 
 import pytest
-from seqeval.metrics.sequence_labeling import get_entities
 
 from inarch.builtin.segments import Segment, find_breaks, find_segments, is_iob1, is_tag, tags_of, write_tags
 
@@ -17,11 +17,17 @@ def random_tags(letters: str, seed: int) -> list[str]:
     return drawn.choices(tags, k=drawn.randrange(13))
 
 
-@pytest.mark.parametrize("letters", ["BI", "I", "BIES"])
+# What get_entities of seqeval 1.2.2 answers to these tags, hashed: it comes as a source package that not every pip builds.
+SEQEVAL = {"BI": "e124b9faf05c383b", "I": "17aad7bc05c575c7", "BIES": "7842314558f06a59"}
+
+
+@pytest.mark.parametrize("letters", SEQEVAL)
 def test_segments_are_those_of_seqeval(letters: str) -> None:
+    answers = hashlib.sha256()
     for seed in range(2000):
-        tags = random_tags(letters, seed)
-        assert [(s.label, s.first, s.last) for s in find_segments(tags)] == get_entities(tags), tags
+        segments = find_segments(random_tags(letters, seed))
+        answers.update(repr([(s.label, s.first, s.last) for s in segments]).encode())
+    assert answers.hexdigest().startswith(SEQEVAL[letters])
 
 
 @pytest.mark.parametrize("scheme", ["bio", "bioes"])
