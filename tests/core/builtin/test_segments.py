@@ -17,7 +17,7 @@ def random_tags(letters: str, seed: int) -> list[str]:
     return drawn.choices(tags, k=drawn.randrange(13))
 
 
-# What get_entities of seqeval 1.2.2 answers to these tags, hashed: it comes as a source package that not every pip builds.
+# What get_entities of seqeval 1.2.2 answers to these tags, hashed; not every pip can build that package.
 SEQEVAL = {"BI": "e124b9faf05c383b", "I": "17aad7bc05c575c7", "BIES": "7842314558f06a59"}
 
 
