@@ -39,8 +39,8 @@ def changed(rows: list[list[str]], letters: str) -> list[list[str]]:
             for row, other in zip(rows, others, strict=True)]  # fmt: skip
 
 
-# What f1_score of seqeval 1.2.2 says of these sentences: of all labels, of the label a alone. Written down, for not every
-# pip can build that package.
+# What f1_score of seqeval 1.2.2 says of these sentences: of all labels, of the label a alone; not every pip can
+# build that package.
 SEQEVAL = {
     "BI": (0.7909796975064722, 0.7961835160373529),
     "BIES": (0.8256674362161842, 0.8312771503040834),
