@@ -80,7 +80,10 @@ def compute(metric: Any, compared: Any, targets: Any) -> float:
         warnings.filterwarnings("ignore", category=UserWarning, message=rare)
         metric.reset()
         metric.update(compared, targets)
-        value = float(metric.compute())
+        try:
+            value = float(metric.compute())
+        except ValueError:  # not defined on so few examples, as R2 on one
+            value = float("nan")
         metric.reset()
     return value
 

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import binom
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
-from torchmetrics.regression import MeanAbsoluteError, PearsonCorrCoef
+from torchmetrics.regression import MeanAbsoluteError, PearsonCorrCoef, R2Score
 
 from inarch.intervals import Estimate, estimate
 
@@ -81,6 +81,11 @@ def test_a_metric_on_predictions_has_the_interval_of_the_same_one_on_scores_and_
     other = accuracy_of(right)
     assert (found.value, found.low, found.high) == pytest.approx((other.value, other.low, other.high))
     assert share.updates == 1 + 60
+
+
+def test_a_metric_that_is_not_defined_on_one_example_is_not_a_number() -> None:
+    found = estimate({"r2": R2Score()}, torch.ones(1), torch.ones(1), None)["r2"]
+    assert np.isnan(found.value) and found.low is None
 
 
 def test_values_that_are_all_alike_are_no_warning() -> None:
