@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from inarch.hookspecs import hookimpl as hookimpl
     from inarch.interfaces.backbone import Backbone as Backbone
     from inarch.interfaces.backbone import Features as Features
+    from inarch.interfaces.backbone import Window as Window
     from inarch.interfaces.dataset import Dataset as Dataset
     from inarch.interfaces.dataset import Rows as Rows
     from inarch.interfaces.dataset import Stream as Stream
@@ -57,6 +58,7 @@ _HOME = {
     "Stream": "inarch.interfaces.dataset",
     "Targets": "inarch.interfaces.dataset",
     "WeightsError": "inarch.errors",
+    "Window": "inarch.interfaces.backbone",
     "find_segments": "inarch.builtin.segments",
     "hookimpl": "inarch.hookspecs",
     "load": "inarch.bundle",

@@ -33,6 +33,15 @@ class Features(NamedTuple):
     """(B, U, 2), where each unit lies in the raw input, [start, end): characters, seconds. (0, 0) is padding."""
 
 
+class Window(NamedTuple):
+    """A stretch of a raw input that goes through the backbone by itself: `Backbone.transform` takes it like an input."""
+
+    raw: Any
+    start: float
+    end: float
+    """[start, end), in the unit of `Features.places`: seconds, characters."""
+
+
 class Backbone(nn.Module, ABC):
     """Inputs to features, with everything that is particular to a domain.
 
@@ -52,6 +61,10 @@ class Backbone(nn.Module, ABC):
     facts: Mapping[str, Any] = {}
     """What `environment.json` should record of it: versions of its libraries, where the weights came from."""
 
+    fresh: frozenset[str] = frozenset()
+    """Names of parameters that no pretraining made (weights of layers, a pooling): strategies train them as the head's.
+    They are in `layers()` like all others."""
+
     def load_weights(self) -> None:
         """Load the weights that the options name, strictly; missing or unexpected keys are a WeightsError."""
 
@@ -59,7 +72,7 @@ class Backbone(nn.Module, ABC):
     def transform(self, training: bool) -> Callable[[Any], Example]:
         """Return a picklable callable, raw example to a dict of tensors, that runs in loader workers.
 
-        It may draw from the global generators of python, numpy and torch, which the core seeds from (seed, epoch,
+        With `training` an input that has windows is cut, at random, to the length of one. It may draw from the global generators of python, numpy and torch, which the core seeds from (seed, epoch,
         index). With `training` it may have a method ``mix(example, partner) -> (example, share)`` that blends in
         another training example; `share`, 0 to 1, is how much of the first is left. The core mixes the targets alike.
         """
@@ -74,8 +87,23 @@ class Backbone(nn.Module, ABC):
         return None
 
     def length(self, example: Example) -> int:
-        """Return how long a prepared example is (tokens, frames): batches are made of examples of similar length."""
+        """Return how long an example is (tokens, frames): batches are made of examples of similar length."""
         return 1
+
+    def measure(self, raw: Any) -> int | None:
+        """Return the `length` that a raw input's example will have, from its header alone; None: not known beforehand.
+
+        One that cannot be read raises OSError or ValueError.
+        """
+        return None
+
+    def windows(self, raw: Any) -> Sequence[Window]:
+        """Return the windows, in order, that an input too long for one pass is seen through; none: it goes as it is.
+
+        They may overlap. In evaluation and serving each goes through `transform(False)`, backbone and head by itself,
+        and `Head.join` makes one answer of theirs. One that cannot be read raises OSError or ValueError.
+        """
+        return ()
 
     def part(self, raw: Any, start: float, end: float) -> dict[str, Any]:
         """Return what lies at a place of a raw input, as plain data for people to read."""

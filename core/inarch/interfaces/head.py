@@ -22,6 +22,9 @@ class Head(nn.Module, ABC):
     separate: bool = False
     """The parts of an input that has several go through the backbone one by one: the features have B x parts rows."""
 
+    whole: bool = False
+    """A part of an input has not its target (a transcript): an input that would be cut for training is refused."""
+
     @abstractmethod
     def encode(self, targets: Sequence[Any]) -> Tensor:
         """Return raw targets, one per example, as a tensor whose first dimension is B."""
@@ -55,6 +58,19 @@ class Head(nn.Module, ABC):
         partner in turns, and encoded targets are (B, 2, ...). `targets` are the raw ones of train. None: no partners.
         """
         return None
+
+    def refuse(self, target: Any, length: int) -> None:
+        """Raise ValueError if an example of so many tokens (`Backbone.length`) cannot carry a raw target."""
+
+    def join(self, outputs: Any, kept: Tensor) -> Any:
+        """Return one input's outputs (1, ...) from those of its W windows (W, ...): their mean.
+
+        kept (W, 2): the stretch [start, end) that each window answers for; neighbours part in the middle of their
+        overlap. Heads over units keep what lies in it.
+        """
+        if isinstance(outputs, Tensor):
+            return outputs.mean(0, keepdim=True)
+        return {name: tensor.mean(0, keepdim=True) for name, tensor in outputs.items()}
 
     def mix(self, targets: Tensor, partners: Tensor, share: Tensor) -> Tensor:
         """Return targets blended like mixed inputs: `share` (B,) of the first, the rest of the partner's."""
