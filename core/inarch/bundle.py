@@ -18,12 +18,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from inarch import checkpoint
-from inarch.data.inputs import Inputs
+from inarch.data.inputs import Inputs, Seen, kept_by
 from inarch.document import Document
 from inarch.errors import RunError, WeightsError, listing
-from inarch.interfaces.backbone import Backbone, Example
+from inarch.interfaces.backbone import Backbone, Window
 from inarch.interfaces.dataset import Targets
-from inarch.model import Model, to_float
+from inarch.model import Model, concatenate
 from inarch.plugins import Entry, build, loaded
 from inarch.schema import bind, plain
 from inarch.weights import fingerprint, load_strictly, savable
@@ -60,7 +60,7 @@ class Bundle:
     def outputs(self, inputs: Sequence[Any]) -> Any:
         """Return the head's outputs for raw inputs, first dimension as long as `inputs`."""
         read = self._inputs(inputs)
-        return self._outputs([self._read(read, index, raw) for index, raw in enumerate(inputs)])
+        return self._outputs([self._read(read, index, raw) for index, raw in enumerate(inputs)], 64)
 
     def predict(self, inputs: Iterable[Any], batch_size: int = 32) -> list[dict[str, Any]]:
         """Return one readable prediction per raw input (a path, a text, ...), in order; an unreadable one raises."""
@@ -73,8 +73,9 @@ class Bundle:
 
         With `skip_unreadable` an input that cannot be read gives ``{"error": reason}``.
         """
-        prepares = type(self.model.backbone).prepare is not Backbone.prepare
-        remaining, ahead = iter(inputs), batch_size * (AHEAD if prepares else 1)
+        kind = type(self.model.backbone)
+        measures = kind.prepare is not Backbone.prepare or kind.measure is not Backbone.measure
+        remaining, ahead = iter(inputs), batch_size * (AHEAD if measures else 1)
         while chunk := list(islice(remaining, ahead)):
             yield from zip(chunk, self._chunk(chunk, batch_size, skip_unreadable), strict=True)
 
@@ -84,18 +85,30 @@ class Bundle:
         found: list[dict[str, Any]] = [{} for _ in chunk]
         order = range(len(chunk)) if inputs.lengths is None else np.argsort(-inputs.lengths, kind="stable").tolist()
         for start in range(0, len(chunk), batch_size):
-            read: dict[int, list[Example]] = {}
+            read: dict[int, Seen] = {}
             for index in order[start : start + batch_size]:
                 try:
-                    read[index] = self._read(inputs, index, chunk[index])
+                    if len(inputs.windows(index)) > batch_size:
+                        outputs = self._long(inputs.windows(index), batch_size)
+                        [found[index]] = self.model.predict(outputs, [inputs.raws[index]])
+                    else:
+                        read[index] = self._read(inputs, index, chunk[index])
                 except (OSError, ValueError) as error:
                     if not skip_unreadable:
                         raise RunError(f"{str(chunk[index])[:200]}: {error}") from error
                     found[index] = {"error": str(error)}
-            predicted = self._predict(list(read.values()), [inputs.raws[index] for index in read]) if read else []
+            raws = [inputs.raws[index] for index in read]
+            predicted = self.model.predict(self._outputs(list(read.values()), batch_size), raws) if read else []
             for index, prediction in zip(read, predicted, strict=True):
                 found[index] = prediction
         return found
+
+    def _long(self, windows: Sequence[Window], batch_size: int) -> Any:
+        """Return the outputs of one input, of which only `batch_size` windows are in memory at a time."""
+        transform = self.model.backbone.transform(False)
+        chunks = (windows[start : start + batch_size] for start in range(0, len(windows), batch_size))
+        parts = [self._outputs([Seen([transform(window)], None) for window in chunk], batch_size) for chunk in chunks]
+        return self.model.join(concatenate(parts), [torch.from_numpy(kept_by(windows))])
 
     def _inputs(self, raws: Sequence[Any]) -> Inputs:
         """Return inputs as training had them: of several columns in that order; a missing one is None."""
@@ -111,8 +124,8 @@ class Bundle:
             return raw
         return {columns[0]: raw} if len(columns) == 1 else {}
 
-    def _read(self, inputs: Inputs, index: int, raw: Any) -> list[Example]:
-        """Return the examples of an input, or raise ValueError, also where `raw` has not the columns of training."""
+    def _read(self, inputs: Inputs, index: int, raw: Any) -> Seen:
+        """Return an input as the backbone sees it, or raise ValueError, also where `raw` lacks columns of training."""
         columns = self.description["input"]
         if isinstance(columns, str) or self._by_column(raw).keys() >= set(columns):
             return inputs[index]
@@ -120,12 +133,10 @@ class Bundle:
         raise ValueError(f"expected the columns {listing(columns)}, found {found}")
 
     @torch.inference_mode()
-    def _predict(self, read: Sequence[list[Example]], raws: Sequence[Any]) -> list[dict[str, Any]]:
-        return self.model.predict(self._outputs(read), raws)
-
-    def _outputs(self, read: Sequence[list[Example]]) -> Any:
-        batch = self.model.backbone.collate([member for members in read for member in members])
-        return to_float(self.model({name: tensor.to(self.device) for name, tensor in batch.items()}))
+    def _outputs(self, read: Sequence[Seen], limit: int) -> Any:
+        batch = self.model.backbone.collate([member for seen in read for member in seen.members])
+        kept = [None if seen.kept is None else torch.from_numpy(seen.kept) for seen in read]
+        return self.model.answer({name: tensor.to(self.device) for name, tensor in batch.items()}, kept, limit)
 
 
 def load(directory: Path | str) -> Bundle:

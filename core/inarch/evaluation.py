@@ -18,10 +18,10 @@ from torch import Tensor
 
 from inarch.checkpoint import write_atomically
 from inarch.data.loaders import Examples, Item, StreamSteps, load
-from inarch.data.order import evaluation_keys
+from inarch.data.order import evaluation_batches
 from inarch.errors import DataError
 from inarch.interfaces.dataset import Stream
-from inarch.model import Model, each, to_device, to_float
+from inarch.model import Model, each, to_device
 from inarch.plugins import Entry, build
 
 
@@ -56,7 +56,7 @@ def evaluate(model: Model, examples: Examples, batch_size: int, accelerator: Acc
     model.eval()
     gathered: list[dict[str, Any] | None] = []
     for item in _items(examples, batch_size, accelerator, workers):
-        mine = _run(model, item, accelerator.device) if item is not None else None
+        mine = _run(model, item, accelerator.device, batch_size) if item is not None else None
         gathered += gather_object([mine]) if accelerator.num_processes > 1 else [mine]
     parts = [part for part in gathered if part is not None]
     skipped = [place for part in parts for place in part["skipped"]]
@@ -140,24 +140,24 @@ def _never() -> bool:
 def _items(examples: Examples, batch_size: int, accelerator: Accelerator, workers: int) -> Iterator[Item | None]:
     """Yield this process' batches, padded with None so that all processes take part in every gathering."""
     processes, process = accelerator.num_processes, accelerator.process_index
-    rounds = -(-len(examples.rows) // (batch_size * processes))
     if isinstance(examples.rows, Stream):
+        total = -(-len(examples.rows) // batch_size)
         batches = load(StreamSteps(examples, [None], batch_size, 0), None, min(workers, 1))
         mine: Iterator[Item] = (item for number, item in enumerate(batches) if number % processes == process)
     else:
-        shares = evaluation_keys(len(examples.rows), batch_size, processes, process, examples.lengths)
-        keys = [(None, batch, len(batch)) for batch in shares]
+        shares = evaluation_batches(len(examples.rows), batch_size, examples.lengths, examples.counts)
+        total, keys = len(shares), [(None, batch, len(batch)) for batch in shares[process::processes]]
         mine = load(examples, keys, workers)
-    for _ in range(rounds):
+    for _ in range(-(-total // processes)):
         yield next(mine, None)
 
 
-def _run(model: Model, item: Item, device: torch.device) -> dict[str, Any]:
+def _run(model: Model, item: Item, device: torch.device, limit: int) -> dict[str, Any]:
     part = {"rows": item["rows"], "skipped": item["skipped"]}
     if not item["rows"]:
         return part
     moved = to_device(item, device)
-    outputs = to_float(model(moved["batch"]))
+    outputs = model.answer(moved["batch"], item["kept"], limit)
     loss, count = model.head.loss(outputs, moved["targets"])
     part |= {"loss": float(loss), "count": float(count), "outputs": None, "predictions": None}
     if "raws" in item:

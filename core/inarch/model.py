@@ -1,10 +1,12 @@
 """Backbone and head as one module, and freezing that is true."""
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from inarch.errors import PluginError, RecipeError, listing
 from inarch.interfaces.backbone import Backbone, Batch
@@ -30,6 +32,15 @@ def to_float(outputs: Any) -> Any:
     return each(outputs, lambda tensor: tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor)
 
 
+def concatenate(parts: Sequence[Any]) -> Any:
+    """Return outputs one after the other; where their second dimensions differ (units), zeros fill them up."""
+    if not isinstance(parts[0], Tensor):
+        return {name: concatenate([part[name] for part in parts]) for name in parts[0]}
+    width = max(part.shape[1] for part in parts) if parts[0].ndim > 1 else 0
+    filled = [F.pad(part, (0, 0) * (part.ndim - 2) + (0, width - part.shape[1])) if width else part for part in parts]
+    return torch.cat(filled)
+
+
 class Model(nn.Module):
     """Inputs to outputs. Frozen layers stay in evaluation mode whatever `train()` says."""
 
@@ -46,6 +57,31 @@ class Model(nn.Module):
     def forward(self, batch: Batch) -> Any:
         """Return outputs for a batch: a tensor, or tensors by name."""
         return self.head(self.backbone(**batch))
+
+    def answer(self, batch: Batch, kept: Sequence[Tensor | None], limit: int) -> Any:
+        """Return the outputs, in fp32, of the inputs in a batch, first dimension as long as `kept`.
+
+        kept: of each input None, or the stretches (W, 2) that its W windows in the batch answer for. `limit` windows go
+        through at a time.
+        """
+        if all(stretches is None for stretches in kept):
+            return to_float(self(batch))
+        size = len(next(iter(batch.values())))
+        parts = [
+            to_float(self({name: tensor[start : start + limit] for name, tensor in batch.items()}))
+            for start in range(0, size, limit)
+        ]
+        return self.join(concatenate(parts), kept)
+
+    def join(self, outputs: Any, kept: Sequence[Tensor | None]) -> Any:
+        """Return the outputs of inputs from those of their windows, one input's after the other's."""
+        joined, start = [], 0
+        for stretches in kept:
+            end = start + (1 if stretches is None else len(stretches))
+            mine = each(outputs, itemgetter(slice(start, end)))
+            joined.append(mine if stretches is None else self.head.join(mine, stretches))
+            start = end
+        return concatenate(joined)
 
     def predict(self, outputs: Any, raws: Sequence[Any]) -> list[dict[str, Any]]:
         """Return the head's predictions; where one names a place, what lies there in its raw input is added."""
@@ -66,10 +102,13 @@ class Model(nn.Module):
     def freeze(self, layers: Sequence[int], trains: frozenset[str] | None = None) -> dict[str, Tensor]:
         """Freeze exactly the given layers of the backbone, and of the others what is not in `trains` (None: nothing).
 
-        Modules without a trained parameter stay in evaluation mode. Returns frozen parameters, and their buffers.
+        What no pretraining made is trained as the head is. Modules without a trained parameter stay in evaluation mode.
+        Returns frozen parameters, and their buffers.
         """
         partition = check_layers(self.backbone)
         frozen = {name for index in layers for name in partition[index]}
+        trains = None if trains is None else trains | self.backbone.fresh
+        frozen -= self.backbone.fresh
         for name, parameter in self.backbone.named_parameters():
             if trains is not None and name not in trains:
                 frozen.add(name)

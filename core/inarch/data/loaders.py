@@ -1,10 +1,11 @@
 """Loaders: rows to batches, in worker processes. One item is one optimizer step's part of this process.
 
-An item is a dict with `batch`, `targets`, `rows` (numbers of the rows in it), `size` (examples in the step over all
-processes), `tokens` (how many, and how many with padding) and `skipped` (places and reasons of rows that could not be
-read). An item whose rows are all missing has no batch. In evaluation an item for a head that is measured by its
-predictions has `raws` and `truths`, the raw inputs and targets. An item that is only `error` is a DataError, for an
-exception that crosses a process boundary loses its type.
+An item is a dict with `batch`, `targets`, `rows` (numbers of the rows in it), `kept` (of each row None, or what each
+of its windows in the batch answers for), `size` (examples in the step over all processes), `tokens` (how many, and how
+many with padding) and `skipped` (places and reasons of rows that could not be read). An item whose rows are all missing
+has no batch. In evaluation an item for a head that is measured by its predictions has `raws` and `truths`, the raw
+inputs and targets. An item that is only `error` is a DataError, for an exception that crosses a process boundary loses
+its type.
 """
 
 import os
@@ -19,10 +20,10 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data import Dataset as TorchDataset
 
-from inarch.data.inputs import Inputs, split_parts
+from inarch.data.inputs import Inputs, Seen, see
 from inarch.data.order import Indices
 from inarch.errors import DataError
-from inarch.interfaces.backbone import Backbone, Example
+from inarch.interfaces.backbone import Backbone, Window
 from inarch.interfaces.dataset import Dataset, Stream
 from inarch.interfaces.head import Head
 
@@ -68,8 +69,9 @@ class Examples(TorchDataset[Item]):
         self.dataset, self.seed, self.skip_unreadable = dataset, seed, skip_unreadable
         self.rows = dataset.splits[split]
         self.transforms = {training: backbone.transform(training) for training in (True, False)}
-        self.separate = head.separate
-        self.collate, self.encode, self.mix, self.length = backbone.collate, head.encode, head.mix, backbone.length
+        self.separate, self.whole, self.refuse = head.separate, head.whole, head.refuse
+        self.collate, self.encode, self.mix = backbone.collate, head.encode, head.mix
+        self.length, self.windows = backbone.length, backbone.windows
         self.inputs: Inputs | None = None
         self.partner: Callable[[int], int] | None = None
         self.readable = type(head).scores is Head.scores  # metrics then read predictions, which may quote the input
@@ -81,6 +83,11 @@ class Examples(TorchDataset[Item]):
     def lengths(self) -> "np.ndarray[Any, Any] | None":
         """How long each example is, or None where that is not known beforehand."""
         return None if self.inputs is None else self.inputs.lengths
+
+    @property
+    def counts(self) -> "np.ndarray[Any, Any] | None":
+        """How many windows each example is seen through in evaluation, or None where that is one."""
+        return None if self.inputs is None else self.inputs.counts
 
     @property
     def notes(self) -> list[str]:
@@ -104,40 +111,50 @@ class Examples(TorchDataset[Item]):
                 skipped.append(str(error))
         item: Item = {"rows": [index for index, *_ in read], "size": size, "skipped": skipped}
         if read:
-            members = [member for _, _, members, _ in read for member in members]
+            members = [member for _, _, seen, _ in read for member in seen.members]
             lengths = [self.length(member) for member in members]
             item |= {"batch": self.collate(members), "targets": self._targets(read)}
+            item["kept"] = [None if seen.kept is None else torch.from_numpy(seen.kept) for _, _, seen, _ in read]
             item["tokens"] = (sum(lengths), max(lengths) * len(lengths))
         if epoch is None and self.readable:
             item["raws"] = [self.dataset.raw(row) for _, row, *_ in read]
             item["truths"] = [row[self.dataset.target] for _, row, *_ in read]
         return item
 
-    def _read(self, index: int, row: Any, epoch: int | None) -> tuple[list[Example], Any]:
-        """Return the examples of a row, and the target of what was mixed in or put beside it."""
-        if epoch is None or (self.partner is None and self.lengths is not None):  # prepared: nothing is drawn at random
-            return self._members(index, row, False), None
+    def _read(self, index: int, row: Any, epoch: int | None) -> tuple[Seen, Any]:
+        """Return a row as the backbone sees it, and the target of what was mixed in or put beside it."""
+        prepared = self.inputs is not None and self.inputs.prepared is not None  # then nothing is drawn at random
+        if epoch is None or (self.partner is None and prepared):
+            return self._see(index, row, False), None
         with seeded(self.seed, epoch, index):
-            members = self._members(index, row, True)
+            members = self._see(index, row, True).members
             if self.partner is not None:
                 beside = self.partner(index)
                 other = self.rows[beside]
-                return [*members, *self._members(beside, other, True)], other[self.dataset.target]
+                return Seen([*members, *self._see(beside, other, True).members], None), other[self.dataset.target]
             if not hasattr(self.transforms[True], "mix") or isinstance(self.rows, Stream):
-                return members, None
+                return Seen(members, None), None
             drawn = int(torch.randint(len(self.rows), ()))
             partner, change = self.rows[drawn], self.transforms[True]
-            mixed, share = change.mix(*members, *self._members(drawn, partner, True))  # type: ignore[attr-defined]
-            return [mixed], (partner[self.dataset.target], share)
+            mixed, share = change.mix(*members, *self._see(drawn, partner, True).members)  # type: ignore[attr-defined]
+            return Seen([mixed], None), (partner[self.dataset.target], share)
 
-    def _members(self, index: int, row: Any, training: bool) -> list[Example]:
-        """Return an example for each part of a row that goes through the backbone by itself; or raise DataError."""
+    def _see(self, index: int, row: Any, training: bool) -> Seen:
+        """Return a row as the backbone sees it, in training without windows; or raise DataError."""
+        raw = self.dataset.raw(row)
         try:
             if self.inputs is not None and self.inputs.prepared is not None:
-                return self.inputs[index]
-            return [self.transforms[training](part) for part in split_parts(self.dataset.raw(row), self.separate)]
+                seen = self.inputs[index]
+            else:
+                windows = () if self.separate or (training and not self.whole) else self.windows(raw)
+                if training and windows:
+                    raise ValueError(_too_long(windows))
+                seen = see(raw, self.transforms[training], windows, self.separate)
+            if seen.kept is None and len(seen.members) == 1:
+                self.refuse(row[self.dataset.target], self.length(seen.members[0]))
         except (OSError, ValueError, DataError) as error:
             raise DataError(f"{self.rows.where(index)}: {error}") from error
+        return seen
 
     def _targets(self, read: Sequence[tuple[int, Any, Any, Any]]) -> torch.Tensor:
         targets = self.encode([row[self.dataset.target] for _, row, *_ in read])
@@ -148,6 +165,14 @@ class Examples(TorchDataset[Item]):
             return torch.stack([targets, self.encode(others)], 1)
         return self.mix(targets, self.encode([mixed[0] for mixed in others]),
                         torch.tensor([float(mixed[1]) for mixed in others]))  # fmt: skip
+
+
+def _too_long(windows: Sequence[Window]) -> str:
+    longest, found = windows[0].end - windows[0].start, windows[-1].end
+    return (
+        f"its length is {found:.4g}, and {longest:.4g} go through the backbone at once; the part that training would "
+        "cut out has not the target of the whole: raise what the backbone takes, or leave it out"
+    )
 
 
 class StreamSteps(IterableDataset[Item]):

@@ -60,13 +60,22 @@ def training_keys(
             yield epoch, share(batch, processes, process), len(batch)
 
 
-def evaluation_keys(
-    length: int, batch_size: int, processes: int, process: int, lengths: "Lengths" = None
-) -> list[Indices]:
-    """Return this process' batches of an evaluation, the longest examples first: whole batches in turn.
+def evaluation_batches(
+    length: int, batch_size: int, lengths: "Lengths" = None, counts: "Lengths" = None
+) -> list[list[int]]:
+    """Return the batches of an evaluation, the longest examples first; processes take whole batches in turn.
 
     A batch is computed as one piece wherever it is computed, so its outputs do not depend on the number of processes.
+    counts: how many windows each example is seen through; together a batch has `batch_size`, unless one alone has more.
     """
-    order: Indices = range(length) if lengths is None else np.argsort(-lengths, kind="stable").tolist()
-    batches = [order[start : start + batch_size] for start in range(0, length, batch_size)]
-    return batches[process::processes]
+    order = range(length) if lengths is None else np.argsort(-lengths, kind="stable").tolist()
+    batches: list[list[int]] = []
+    room = 0
+    for index in order:
+        count = 1 if counts is None else int(counts[index])
+        if count > room:
+            batches.append([])
+            room = batch_size
+        batches[-1].append(index)
+        room -= count
+    return batches

@@ -34,7 +34,7 @@ class Features(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A stretch of a raw input that goes through the backbone by itself: `Backbone.transform` takes it like an input."""
+    """A stretch of a raw input that goes through the backbone by itself; `Backbone.transform` takes it like an input"""
 
     raw: Any
     start: float
@@ -72,9 +72,10 @@ class Backbone(nn.Module, ABC):
     def transform(self, training: bool) -> Callable[[Any], Example]:
         """Return a picklable callable, raw example to a dict of tensors, that runs in loader workers.
 
-        With `training` an input that has windows is cut, at random, to the length of one. It may draw from the global generators of python, numpy and torch, which the core seeds from (seed, epoch,
-        index). With `training` it may have a method ``mix(example, partner) -> (example, share)`` that blends in
-        another training example; `share`, 0 to 1, is how much of the first is left. The core mixes the targets alike.
+        With `training` an input that has windows is cut, at random, to the length of one. The callable may draw from
+        the global generators of python, numpy and torch, which the core seeds from (seed, epoch, index), and may have a
+        method ``mix(example, partner) -> (example, share)`` that blends in another training example; `share`, 0 to 1,
+        is how much of the first is left. The core mixes the targets alike.
         """
 
     def prepare(self, raws: Sequence[Any]) -> Sequence[Example] | None:

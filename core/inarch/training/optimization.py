@@ -19,9 +19,11 @@ def make_optimizer(model: Model, phase: Phase, train: Train) -> torch.optim.Opti
 
     Frozen parameters are left out; those with fewer than two dimensions (biases, norms) are not decayed.
     """
-    own = dict(model.backbone.named_parameters())
+    own, fresh = dict(model.backbone.named_parameters()), model.backbone.fresh
     rated = [(own[name], rate) for layer, rate in zip(model.backbone.layers(), phase.layer_rates, strict=True)
-             if rate is not None for name in layer if phase.trains is None or name in phase.trains]  # fmt: skip
+             if rate is not None for name in layer
+             if name not in fresh and (phase.trains is None or name in phase.trains)]  # fmt: skip
+    rated += [(own[name], phase.head_rate) for name in own if name in fresh]
     rated += [(parameter, phase.head_rate) for parameter in model.head.parameters() if parameter.requires_grad]
     if not rated:
         raise RecipeError(

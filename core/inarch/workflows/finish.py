@@ -15,7 +15,7 @@ from inarch.data.loaders import Examples, Item
 from inarch.evaluation import Evaluated, evaluate, predictions, write_predictions
 from inarch.interfaces.dataset import Stream
 from inarch.intervals import Estimate
-from inarch.model import Model, count_parameters, to_device, to_float
+from inarch.model import Model, count_parameters, to_device
 from inarch.training.job import Job, evaluation_batch_size
 from inarch.training.saving import load_best
 from inarch.training.state import RunState
@@ -98,7 +98,8 @@ def _first_rows(seen: Evaluated, examples: Examples) -> list[tuple[int, Any]]:
 def _outputs(job: Job, item: Item) -> Any:
     """Return what the training path answers to an item."""
     job.model.eval()
-    return to_float(job.model(to_device(item, job.accelerator.device)["batch"]))
+    batch = to_device(item, job.accelerator.device)["batch"]
+    return job.model.answer(batch, item["kept"], evaluation_batch_size(job.recipe))
 
 
 def _write_results(

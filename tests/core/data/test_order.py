@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from inarch.data.order import WINDOW, epoch_batches, evaluation_keys, share, steps_per_epoch, training_keys
+from inarch.data.order import WINDOW, epoch_batches, evaluation_batches, share, steps_per_epoch, training_keys
 
 
 @pytest.mark.parametrize(("length", "batch_size"), list(product([1, 7, 16, 33], [1, 5, 16, 50])))
@@ -43,11 +43,12 @@ def test_skipped_steps_are_those_of_the_first_epoch() -> None:
     assert list(training_keys(13, 4, 0, [2, 3], 3, 1, 0)) == whole[3:]
 
 
-@pytest.mark.parametrize("processes", [1, 2, 3])
-def test_an_evaluation_reads_every_row_once_in_whole_batches(processes: int) -> None:
-    parts = [evaluation_keys(14, 4, processes, process) for process in range(processes)]
-    batches = [list(batch) for part in parts for batch in part]
-    assert sorted(batches) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13]]
+def test_an_evaluation_reads_every_row_once_in_whole_batches() -> None:
+    assert evaluation_batches(14, 4) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13]]
+
+
+def test_a_batch_of_an_evaluation_has_no_more_windows_than_it_may_have_examples_unless_one_alone_has_more() -> None:
+    assert evaluation_batches(6, 4, counts=np.array([1, 3, 1, 9, 1, 1])) == [[0, 1], [2], [3], [4, 5]]
 
 
 @pytest.mark.parametrize(("length", "batch_size"), list(product([1, 7, 16, 333], [1, 5, 16, 50])))
@@ -79,5 +80,4 @@ def test_batches_of_similar_length_need_far_less_padding() -> None:
 
 def test_an_evaluation_by_length_reads_every_row_once_the_longest_first() -> None:
     lengths = np.array([3, 9, 1, 9, 4, 2])
-    assert evaluation_keys(6, 2, 1, 0, lengths) == [[1, 3], [4, 0], [5, 2]]
-    assert evaluation_keys(6, 2, 2, 1, lengths) == [[4, 0]]
+    assert evaluation_batches(6, 2, lengths) == [[1, 3], [4, 0], [5, 2]]

@@ -38,16 +38,19 @@ def letters(
     prepared: bool = True,
     longest: int | None = None,
     tied: bool = False,
+    window: int | None = None,
+    scaled: bool = False,
     files: str | None = None,
 ) -> "Backbone":
     """Read text letter by letter.
 
     prepared: all at once, before training. longest: letters beyond which a text is cut; none: the longest of train.
-    tied: the letter before has the embedding, too.
+    tied: the letter before has the embedding, too. scaled: features are scaled by fresh parameters.
+    window: longer texts are seen through windows of so many letters, half in common with the next; not with `prepared`.
     """
     from inarch_toy.spelling import Letters
 
-    return Letters(weights, width, prepared, longest, tied, files)
+    return Letters(weights, width, prepared, longest, tied, window, scaled, files)
 
 
 def starts(targets: "Targets") -> "Metric":

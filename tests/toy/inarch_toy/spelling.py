@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from inarch import Backbone, Features
+from inarch import Backbone, Features, Window
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
 
@@ -26,29 +26,48 @@ class Letters(Backbone):
         prepared: bool,
         longest: int | None,
         tied: bool = False,
+        window: int | None = None,
+        scaled: bool = False,
         files: str | None = None,
     ) -> None:
         super().__init__()
         self.num_features, self.folder = width, files
         self.letters = (Path(files) / "letters.txt").read_text(encoding="utf-8") if files else LETTERS
         self.resolved = {"weights": weights, "width": width, "prepared": prepared, "longest": longest, "tied": tied}
+        self.resolved |= {"window": window, "scaled": scaled}
         self.embedding = nn.Embedding(len(LETTERS) + 1, width, padding_idx=0)
         self.mixing = nn.Conv1d(width, width, 3, padding=1)
+        self.scale = nn.Parameter(torch.ones(width)) if scaled else None
+        self.fresh = frozenset({"scale"} if scaled else ())
         self.again = nn.Embedding(len(LETTERS) + 1, width, padding_idx=0) if tied else None
         if self.again is not None:
             self.again.weight = self.embedding.weight
 
     def transform(self, training: bool) -> "Letters._Read":
-        return self._Read(self.resolved["longest"], self.letters)
+        return self._Read(self.resolved["longest"], self.letters, self.resolved["window"], training)
 
     def prepare(self, raws):
         if not self.resolved["prepared"]:
             return None
         self.resolved["longest"] = self.resolved["longest"] or max(len(_join(raw)) for raw in raws)
-        return _Prepared(raws, self.transform(False))
+        return _Prepared(raws, self._Read(self.resolved["longest"], self.letters, None, False))
 
     def length(self, example: dict[str, Tensor]) -> int:
         return len(example["letters"])
+
+    def measure(self, raw: object) -> int | None:
+        if self.resolved["window"] is None:
+            return None
+        if not isinstance(raw, str | list) or not raw:
+            raise ValueError(f"expected text, found {raw!r}")
+        return min(len(_join(raw)), self.resolved["window"])
+
+    def windows(self, raw: object) -> list[Window]:
+        size = self.resolved["window"]
+        if size is None or not isinstance(raw, str) or len(raw) <= size:
+            return []
+        starts = [*range(0, len(raw) - size, max(1, size // 2)), len(raw) - size]
+        return [Window(raw, start, start + size) for start in starts]
 
     def part(self, raw: str | list[str], start: float, end: float) -> dict[str, str]:
         return {"text": _join(raw)[int(start) : int(end)]}
@@ -70,16 +89,24 @@ class Letters(Backbone):
         if self.again is not None:
             hidden = hidden + self.again(letters.roll(1, 1) * mask)
         tokens = (hidden + self.mixing(hidden.mT).mT.tanh()) * mask[..., None]
+        if self.scale is not None:
+            tokens = tokens * self.scale
         pooled = tokens.sum(1) / mask.sum(1, keepdim=True)
         return Features(pooled=pooled, tokens=tokens, mask=mask, units=units, places=places)
 
     class _Read:
         """Text or words to letters, cut after `longest`; the places of all units are kept."""
 
-        def __init__(self, longest: int | None, letters: str) -> None:
-            self.longest, self.letters = longest, letters
+        def __init__(self, longest: int | None, letters: str, window: int | None, training: bool) -> None:
+            self.longest, self.letters, self.window, self.training = longest, letters, window, training
 
         def __call__(self, raw: object) -> dict[str, Tensor]:
+            if isinstance(raw, Window):
+                read = self(raw.raw[int(raw.start) : int(raw.end)])
+                return {**read, "places": read["places"] + raw.start}
+            if self.training and self.window and isinstance(raw, str) and len(raw) > self.window:
+                start = int(torch.randint(len(raw) - self.window + 1, ()))
+                return self(Window(raw, start, start + self.window))
             if not isinstance(raw, str | list) or not raw:
                 raise ValueError(f"expected text, found {raw!r}")
             text, lengths = _join(raw), torch.tensor([len(unit) for unit in raw])
