@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from inarch.builtin.answer_targets import find_answers
-from inarch.builtin.units import gather, layers, readable
+from inarch.builtin.units import gather, join, layers, readable
 from inarch.interfaces.backbone import Features
 from inarch.interfaces.dataset import Targets
 from inarch.interfaces.head import Head
@@ -46,6 +46,10 @@ class Span(Head):
         inside = torch.cat([first, last], 1).clamp(0, touched.shape[1] - 1)
         both = logs.gather(1, inside[:, None])[:, 0]  # (B, 2): row `first` of the starts, row `last` of the ends
         return -torch.where(counted, both.mean(1), 0.0).sum(), counted.sum().to(both.dtype)
+
+    def join(self, outputs: Mapping[str, Tensor], kept: Tensor) -> dict[str, Tensor]:
+        """Return the outputs of one input (1, U, ...): from each window the units of its stretch."""
+        return join(outputs, kept)
 
     def predict(self, outputs: Mapping[str, Tensor]) -> list[dict[str, Any]]:
         """Return the likeliest stretch of at most `longest` units; its score is the product of both probabilities."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from inarch.builtin.head_modules import choose_weights
 from inarch.builtin.segment_targets import name_stretches, name_tags
 from inarch.builtin.segments import LETTERS, OUTSIDE, Segment, find_segments, label_of, tags_of, write_tags
-from inarch.builtin.units import gather, layers, pad, readable, real
+from inarch.builtin.units import gather, join, layers, pad, readable, real
 from inarch.interfaces.backbone import Features
 from inarch.interfaces.dataset import Targets
 from inarch.interfaces.head import Head
@@ -91,6 +91,10 @@ class Tagger(Head):
             letter = torch.where(ends, torch.where(begins, letters.index("S"), letters.index("E")), letter)
         tag = 1 + ((holds * label).sum(-1).long() - 1) * len(letters) + letter
         return torch.where(segment > 0, tag, 0) + 1
+
+    def join(self, outputs: Mapping[str, Tensor], kept: Tensor) -> dict[str, Tensor]:
+        """Return the outputs of one input (1, U, ...): from each window the units of its stretch."""
+        return join(outputs, kept)
 
     def predict(self, outputs: Mapping[str, Tensor]) -> list[dict[str, Any]]:
         """Return `tags`, the likeliest of each unit, and the `segments` that they write by `find_segments`.

@@ -1,6 +1,6 @@
-"""What heads over units (words, frames) share. Shapes: B batch, D features, T tokens, U units."""
+"""What heads over units (words, frames) share. Shapes: B batch, D features, T tokens, U units, W windows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +26,24 @@ def gather(features: Features) -> tuple[Tensor, dict[str, Tensor]]:
     units, places = F.pad(features.units, (0, none), value=-1), F.pad(features.places, (0, 0, 0, none))
     index = units.clamp_min(0)[..., None].expand(-1, -1, features.tokens.shape[-1])
     return features.tokens.gather(1, index), {"places": places, "seen": units >= 0}
+
+
+def join(outputs: Mapping[str, Tensor], kept: Tensor) -> dict[str, Tensor]:
+    """Return one input's outputs (1, units, ...) from those (W, U, ...) of its windows, the units of all in order.
+
+    A unit is kept by the window whose stretch [start, end), of `kept` (W, 2), holds its middle. Each window goes on
+    where the units of the one before it ended: rounding neither loses nor doubles a unit that two windows share. Units
+    that are not seen are left out; if none is seen the first stays.
+    """
+    places, seen = outputs["places"].cpu(), outputs["seen"].bool().cpu()
+    middles = places.mean(-1)
+    after = kept[0, 0].item()
+    chosen = torch.zeros_like(seen)
+    for window, end in enumerate(kept[:, 1].tolist()):
+        chosen[window] = seen[window] & (middles[window] >= after) & (middles[window] < end)
+        after = max([after, *places[window, chosen[window], 1].tolist()[-1:]])
+    index = chosen.flatten().nonzero()[:, 0] if chosen.any() else torch.zeros(1, dtype=torch.long)
+    return {name: tensor.flatten(0, 1)[index.to(tensor.device)][None] for name, tensor in outputs.items()}
 
 
 def real(places: Tensor) -> Tensor:
