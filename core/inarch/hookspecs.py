@@ -38,8 +38,9 @@ def register_backbones(register: Register) -> None:
 def register_heads(register: Register) -> None:
     """Register `build(targets, num_features, *, option, ...) -> Head`.
 
-    Facts: `read(dataset)`, which turns the target column into `Targets`; `verify(targets, options)`, which raises
-    ValueError, starting with an option's name, where that option does not fit the targets.
+    Facts: `read(dataset)`, or `read(dataset, options)`, which turns the target column into `Targets`;
+    `verify(targets, options)`, which raises ValueError, starting with an option's name, where that option does not fit
+    the targets.
     """
 
 

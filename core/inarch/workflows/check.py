@@ -1,6 +1,7 @@
 """Everything that can be verified without training. Light: imports no torch."""
 
 import hashlib
+import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -50,11 +51,11 @@ def check(recipe: Recipe) -> Checked:
         _check_weights(recipe, components["backbone"][0][1].get("weights"))
     dataset: Dataset = plugins.build(*components["dataset"][0])
     _refuse_empty(dataset)
-    head, _ = components["head"][0]
+    head, options = components["head"][0]
     dataset, skipped = _verify_inputs(splits.complete(dataset, recipe.splits), components["backbone"][0][0], recipe)
     _refuse_empty(dataset)
-    targets: Targets = head.facts["read"](dataset)
-    _check_options(recipe, recipe.head, *components["head"][0], targets)
+    targets = _read_targets(head, options, dataset)
+    _check_options(recipe, recipe.head, head, options, targets)
     _check_metrics(recipe, components["metrics"], targets, head)
     _check_best_metric(recipe, dataset)
     return Checked(recipe, components, dataset, targets, skipped)
@@ -93,6 +94,14 @@ def _refuse_empty(dataset: Dataset) -> None:
     for split, rows in dataset.splits.items():
         if not len(rows):
             raise DataError(f"{dataset.origin}: the split '{split}' is empty")
+
+
+def _read_targets(head: Entry, options: dict[str, Any], dataset: Dataset) -> Targets:
+    """Read the targets as the head means them; where that depends on its options, `read` has a parameter for them."""
+    read = head.facts["read"]
+    given = {"options": options} if "options" in inspect.signature(read).parameters else {}
+    targets: Targets = read(dataset, **given)
+    return targets
 
 
 def _check_options(
