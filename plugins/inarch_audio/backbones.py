@@ -73,8 +73,7 @@ class AudioBackbone(Backbone):
         count = self.frames(samples).clamp(1, tokens.shape[1])
         numbers = torch.arange(tokens.shape[1], device=tokens.device)
         mask = numbers < count[:, None]
-        weights = mask[..., None].to(tokens.dtype)
-        pooled = (tokens * weights).sum(1) / count[:, None].to(tokens.dtype)
+        pooled = (tokens.float() * mask[..., None]).sum(1) / count[:, None]
         return Features(pooled, tokens, mask, units=torch.where(mask, numbers, -1), places=self._places(mask, clock))
 
     def _places(self, mask: Tensor, clock: Tensor) -> Tensor:
