@@ -39,10 +39,12 @@ def _refuse_seed(seed: int) -> None:
 class Splits:
     """How much of the training data to set aside for a split that the data does not bring along."""
 
-    valid: float = 0.15
-    """Share of the training examples, 0 to 1, that chooses the best epoch. 0: none is made."""
-    test: float = 0.15
-    """Share of all examples, 0 to 1, kept for the final figures; it never chooses anything. 0: none is made."""
+    valid: float | dict[str, list[str]] = 0.15
+    """Share of the training examples, 0 to 1, that chooses the best epoch. 0: none is made. Or which rows, by their
+    values: {speaker: [theo]}."""
+    test: float | dict[str, list[str]] = 0.15
+    """Share of all examples, 0 to 1, kept for the final figures; it never chooses anything. 0: none is made. Or which
+    rows, by their values: {fold: [5]}."""
     seed: int = 0
     """Seed of the split; apart from the recipe's `seed`, so that runs with several seeds share their test data."""
     examples: int | None = None
@@ -52,12 +54,14 @@ class Splits:
 
     def __post_init__(self) -> None:
         """Refuse shares that leave nothing to train on, and sizes that are none."""
-        for name in ("valid", "test"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be from 0 to below 1, found {getattr(self, name)}")
+        shares = {name: getattr(self, name) for name in ("valid", "test")}
+        numbers = {name: share for name, share in shares.items() if not isinstance(share, dict)}
+        for name, share in numbers.items():
+            if not 0 <= share < 1:
+                raise ValueError(f"{name} must be from 0 to below 1, found {share}")
         _refuse_seed(self.seed)
-        if self.valid + self.test >= 1:
-            raise ValueError(f"valid + test must be below 1, found {self.valid + self.test:g}")
+        if sum(numbers.values()) >= 1:
+            raise ValueError(f"valid + test must be below 1, found {sum(numbers.values()):g}")
         for name in ("examples", "per_class"):
             size = getattr(self, name)
             if size is not None and size < 1:

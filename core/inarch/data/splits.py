@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from inarch.data.classes import split_labels
-from inarch.errors import DataError, RecipeError
+from inarch.errors import DataError, RecipeError, unknown
 from inarch.interfaces.dataset import Dataset, Rows, Stream
 from inarch.recipe import Splits
 
@@ -31,7 +31,11 @@ def complete(dataset: Dataset, splits: Splits) -> Dataset:
         return dataset
     whole = len(made["train"])
     for name, share in (("test", splits.test), ("valid", splits.valid)):
-        if name in made or not share:
+        if isinstance(share, Mapping):
+            made["train"], made[name] = _select(dataset, made, share, name)
+    _refuse_shared_groups(replace(dataset, splits=made))
+    for name, share in (("test", splits.test), ("valid", splits.valid)):
+        if name in made or not share or isinstance(share, Mapping):
             continue
         part = share * whole / len(made["train"]) if name == "valid" and "test" not in dataset.splits else share
         made["train"], made[name] = _cut(dataset, made["train"], part, splits.seed, name)
@@ -92,6 +96,31 @@ def _members(strata: Sequence[Hashable]) -> dict[Hashable, list[int]]:
     for index, stratum in enumerate(strata):
         found.setdefault(stratum, []).append(index)
     return found
+
+
+def _select(
+    dataset: Dataset, made: Mapping[str, Rows], wanted: Mapping[str, Sequence[str]], name: str
+) -> tuple[Rows, Rows]:
+    """Return the rows of train that have none of the wanted values, and those that have one in each column."""
+    rows, key = made["train"], f"splits.{name}"
+    if name in dataset.splits:
+        raise RecipeError(f"{key}: the data bring a {name} split of their own; say a share, or nothing")
+    chosen = [True] * len(rows)
+    for column, values in wanted.items():
+        if column not in rows.columns:
+            raise RecipeError(f"{key}: {unknown('column', column, rows.columns)}")
+        found = [str(value) for value in rows.column(column)]
+        for value in values:
+            if value not in found:
+                raise RecipeError(f"{key}.{column}: {unknown('value', value, sorted(set(found)))}")
+        chosen = [c and value in values for c, value in zip(chosen, found, strict=True)]
+    taken = [index for index, is_taken in enumerate(chosen) if is_taken]
+    rest = [index for index, is_taken in enumerate(chosen) if not is_taken]
+    if not taken:
+        raise RecipeError(f"{key}: no example of train has these values together")
+    if not rest:
+        raise RecipeError(f"{key}: every example of train has these values; nothing is left to train on")
+    return rows.select(rest), rows.select(taken)
 
 
 def _cut(dataset: Dataset, rows: Rows, share: float, seed: int, name: str) -> tuple[Rows, Rows]:

@@ -74,3 +74,35 @@ def test_a_file_name_that_is_not_utf8_is_an_error_that_names_it(tmp_path: Path) 
         pass
     with pytest.raises(DataError, match=r"udcff\.jpg.*not UTF-8; rename it"):
         folder(path=str(tmp_path))
+
+
+def test_names_of_files_make_columns(tmp_path: Path) -> None:
+    path = make(tmp_path, "rain/1-17-A.ogg", "rain/2-17-B.ogg", "dog/1-9-A.ogg")
+    made = folder(path=path, names="{fold}-{source}-{take}", group="source")
+    assert made.group == "source" and made.target == "class"
+    assert made.splits["train"].column("fold") == ["1", "1", "2"]
+    assert made.splits["train"].column("class") == ["dog", "rain", "rain"]
+
+
+def test_a_class_in_the_names_needs_no_folders(tmp_path: Path) -> None:
+    path = make(tmp_path, "7_theo_0.wav", "deep/3_ann_b_1.wav", "README.txt")
+    made = folder(path=path, pattern="*.wav", names="{class}_{speaker}_{take}", target="speaker")
+    assert found(made) == {"7_theo_0.wav": "7", "3_ann_b_1.wav": "3"}
+    assert made.splits["train"].column("take") == ["0", "b_1"] and made.target == "speaker"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"names": "{class}_{speaker}"}, r"1\.jpg: the name is not of the form of dataset.names, '\{class\}_\{speak"),
+        ({"names": "class"}, r"dataset.names: expected names of columns in braces"),
+        ({"names": "{a}_{a}"}, r"dataset.names: expected names of columns in braces, each once"),
+        ({"names": "{file}"}, r"none of them 'file'"),
+        ({"names": "{a"}, r"dataset.names: '\{a': "),
+        ({"names": "{take}", "group": "tak"}, r"dataset.group: .*'tak'.*Did you mean 'take'"),
+        ({"target": "speaker"}, r"dataset.target: .*'speaker'.*class.*`names` makes columns"),
+    ],
+)
+def test_names_that_say_nothing_are_told(options: dict[str, str], said: str, tmp_path: Path) -> None:
+    with pytest.raises((DataError, RecipeError), match=said):
+        folder(path=make(tmp_path, "cat/1.jpg", "dog/2.jpg"), **options)

@@ -162,3 +162,37 @@ def test_nothing_is_drawn_from_a_stream(wanted: dict[str, int]) -> None:
     stream = Stream(10, lambda seed, start: iter(()), ["row", "target"])
     with pytest.raises(RecipeError, match=rf"splits\.{next(iter(wanted))}: a stream cannot be drawn from"):
         splits.complete(Dataset({"train": stream}, "row", "target"), Splits(**wanted))
+
+
+def by_speaker() -> Dataset:
+    return make(["a", "b"] * 6, ["ann"] * 4 + ["bob"] * 4 + ["theo"] * 4)
+
+
+def test_a_split_may_be_the_rows_with_some_values() -> None:
+    wanted = Splits(test={"group": ["theo"]}, valid={"group": ["bob"], "row": ["4", "5"]})
+    made = rows(splits.complete(replace(by_speaker(), group=None), wanted))
+    assert made == {"train": [0, 1, 2, 3, 6, 7], "valid": [4, 5], "test": [8, 9, 10, 11]}
+
+
+def test_a_share_is_cut_from_what_values_have_left() -> None:
+    made = splits.complete(replace(by_speaker(), group=None), Splits(test={"group": ["theo"]}, valid=0.25))
+    assert rows(made)["test"] == [8, 9, 10, 11] and len(rows(made)["valid"]) == 4
+
+
+def test_values_that_cut_through_a_group_are_refused() -> None:
+    with pytest.raises(DataError, match="the group 'ann' is in train and in test"):
+        splits.complete(by_speaker(), Splits(test={"row": ["0"]}, valid=0))
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        ({"speaker": ["ann"]}, r"splits.test: unknown column 'speaker'"),
+        ({"group": ["tho"]}, r"splits.test.group: unknown value 'tho'.*Did you mean 'theo'"),
+        ({"group": ["ann"], "row": ["9"]}, r"splits.test: no example of train has these values together"),
+        ({"group": ["ann", "bob", "theo"]}, r"splits.test: every example .* nothing is left"),
+    ],
+)
+def test_values_that_no_row_has_are_told(test: dict[str, list[str]], said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        splits.complete(by_speaker(), Splits(test=test))
