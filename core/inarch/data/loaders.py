@@ -70,6 +70,8 @@ class Examples(TorchDataset[Item]):
         self.rows = dataset.splits[split]
         self.transforms = {training: backbone.transform(training) for training in (True, False)}
         self.separate, self.whole, self.refuse = head.separate, head.whole, head.refuse
+        self.refuses = self.whole or type(head).refuse is not Head.refuse
+        self.split = split
         self.collate, self.encode, self.mix = backbone.collate, head.encode, head.mix
         self.length, self.windows = backbone.length, backbone.windows
         self.inputs: Inputs | None = None
@@ -93,6 +95,22 @@ class Examples(TorchDataset[Item]):
     def notes(self) -> list[str]:
         """What people should know of the inputs."""
         return [] if self.inputs is None else self.inputs.notes
+
+    def unreadable(self) -> Iterator[tuple[int, str]]:
+        """Yield which rows cannot be read, or in train cannot carry their targets, as far as lengths tell beforehand."""
+        if self.inputs is None or self.lengths is None:
+            return
+        yield from self.inputs.unreadable()
+        targets = self.rows.column(self.dataset.target) if self.refuses and self.split == "train" else []
+        for index, (target, length) in enumerate(zip(targets, self.lengths.tolist(), strict=False)):
+            windows = self.inputs.windows(index) if length else ()
+            try:
+                if self.whole and windows:
+                    raise ValueError(_too_long(windows))
+                if length and not windows:
+                    self.refuse(target, length)
+            except ValueError as error:
+                yield index, str(error)
 
     def __getitem__(self, key: Key) -> Item:
         """Read, transform and collate the rows of one step."""
@@ -150,7 +168,7 @@ class Examples(TorchDataset[Item]):
                 if training and windows:
                     raise ValueError(_too_long(windows))
                 seen = see(raw, self.transforms[training], windows, self.separate)
-            if seen.kept is None and len(seen.members) == 1:
+            if training and len(seen.members) == 1:
                 self.refuse(row[self.dataset.target], self.length(seen.members[0]))
         except (OSError, ValueError, DataError) as error:
             raise DataError(f"{self.rows.where(index)}: {error}") from error

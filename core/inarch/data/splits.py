@@ -28,6 +28,9 @@ def complete(dataset: Dataset, splits: Splits) -> Dataset:
         if splits.examples or splits.per_class:
             told = "a stream cannot be drawn from; its first rows are chosen by dataset.examples"
             raise RecipeError(f"splits.{'examples' if splits.examples else 'per_class'}: {told}")
+        for name in ("valid", "test"):
+            if isinstance(getattr(splits, name), Mapping):
+                raise RecipeError(f"splits.{name}: a stream cannot be cut by values; its splits are dataset.splits")
         return dataset
     whole = len(made["train"])
     for name, share in (("test", splits.test), ("valid", splits.valid)):

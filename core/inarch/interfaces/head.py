@@ -60,7 +60,10 @@ class Head(nn.Module, ABC):
         return None
 
     def refuse(self, target: Any, length: int) -> None:
-        """Raise ValueError if an example of so many tokens (`Backbone.length`) cannot carry a raw target."""
+        """Raise ValueError if an example of so many tokens (`Backbone.length`) cannot teach a raw target.
+
+        Asked in training alone: an evaluation counts every example.
+        """
 
     def join(self, outputs: Any, kept: Tensor) -> Any:
         """Return one input's outputs (1, ...) from those of its W windows (W, ...): their mean.

@@ -91,8 +91,7 @@ def make_examples(checked: Checked, split: str, model: Model) -> Examples:
     recipe = checked.recipe
     skip = recipe.on_error == "skip"
     examples = Examples(checked.dataset, split, model.backbone, model.head, recipe.seed, skip)
-    unreadable = [] if examples.inputs is None else list(examples.inputs.unreadable())
-    bad = [f"{examples.rows.where(index)}: {why}" for index, why in unreadable]
+    bad = [f"{examples.rows.where(index)}: {why}" for index, why in examples.unreadable()]
     if bad and len(bad) == len(examples.rows):
         raise DataError(f"no example of {split} can be read; the first: {bad[0]}")
     if bad and not skip:

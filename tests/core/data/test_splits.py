@@ -196,3 +196,9 @@ def test_values_that_cut_through_a_group_are_refused() -> None:
 def test_values_that_no_row_has_are_told(test: dict[str, list[str]], said: str) -> None:
     with pytest.raises(RecipeError, match=said):
         splits.complete(by_speaker(), Splits(test=test))
+
+
+def test_a_stream_cannot_be_cut_by_values() -> None:
+    dataset = Dataset({"train": Stream(3, lambda seed, start: iter(()), ["row", "target"])}, "row", "target")
+    with pytest.raises(RecipeError, match=r"splits.test: a stream cannot be cut by values"):
+        splits.complete(dataset, Splits(test={"row": ["1"]}))
