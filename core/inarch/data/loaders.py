@@ -97,7 +97,7 @@ class Examples(TorchDataset[Item]):
         return [] if self.inputs is None else self.inputs.notes
 
     def unreadable(self) -> Iterator[tuple[int, str]]:
-        """Yield which rows cannot be read, or in train cannot carry their targets, as far as lengths tell beforehand."""
+        """Yield which rows cannot be read, or in train cannot carry their targets, as lengths tell beforehand."""
         if self.inputs is None or self.lengths is None:
             return
         yield from self.inputs.unreadable()
