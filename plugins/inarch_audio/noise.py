@@ -1,0 +1,48 @@
+"""Recordings of noise, one of which is laid under another recording. Shapes: N samples."""
+
+import random
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from inarch import RecipeError
+from inarch_audio.recordings import read, read_header
+from inarch_audio.resampling import ratio, resampled_length
+
+SUFFIXES = frozenset({".aif", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".w64", ".wav"})
+_SILENT = 1e-12  # mean square, -120 dB: below 20 bits
+
+
+class Noise:
+    """The recordings below a folder, listed once and in order, as stretches of any length at one sample rate."""
+
+    def __init__(self, folder: str, sample_rate: int) -> None:
+        if not Path(folder).is_dir():
+            raise RecipeError(f"augment: noise: there is no folder {folder}")
+        self.files = sorted(str(path) for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
+        if not self.files:
+            raise RecipeError(f"augment: noise: {folder} has no recordings ({', '.join(sorted(SUFFIXES))})")
+        self.sample_rate = sample_rate
+
+    def __call__(self, count: int) -> Tensor:
+        """Return (count,) of a random recording from a random place on, repeated where it is shorter."""
+        file = random.choice(self.files)
+        try:
+            header = read_header(file)
+            there = resampled_length(header.frames, ratio(header.sample_rate, self.sample_rate))
+            if there >= count:
+                first = random.randint(0, there - count)
+                return read(file, self.sample_rate, first / self.sample_rate, (first + count) / self.sample_rate)
+            first = random.randrange(there)
+            return read(file, self.sample_rate).repeat(-(-(count + first) // there))[first : first + count]
+        except ValueError as error:
+            raise ValueError(f"the noise {file}: {error}") from None
+
+
+def add_noise(waveform: Tensor, noise: Tensor, decibels: float) -> Tensor:
+    """Return waveform (N,) with noise (N,) at a signal-to-noise ratio in dB; where one is silent there is no ratio."""
+    signal, added = (float(part.double().square().mean()) for part in (waveform, noise))
+    if min(signal, added) < _SILENT:
+        return waveform
+    return torch.add(waveform, noise, alpha=(signal / added) ** 0.5 * 10 ** (-decibels / 20))

@@ -1,0 +1,201 @@
+"""Files of sound, opened and decoded by libsndfile. soundfile and numpy only; imports no torch.
+
+MP3 and Ogg are only read forward. A seek in an MP3 forgets the bits that frames borrow from the ones before, and
+libsndfile 1.2.2 loses its place when it seeks into the last page of an Ogg Vorbis file: other samples than reading on.
+"""
+
+import io
+import os
+import re
+import threading
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import soundfile
+
+RATES = (1_000, 768_000)  # Hz; what lies beyond is a broken header
+_FORWARD = ("OGG", "MP3")
+_BLOCK = 1 << 18  # frames that are decoded at once to be skipped
+_CHUNK_SIZES = re.compile(r"(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)")
+_STREAMED = 0x7FFF0000  # bytes; sizes above stand for "not known when the header was written"
+_OGG_CUT = re.compile(r"lacks an end-of-stream bit|Junk after the last page")
+_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b"OggS", b"ID3", b".snd", b"caff", b"riff")
+
+
+class Header(NamedTuple):
+    """What a header tells of a recording."""
+
+    sample_rate: int
+    """Hz."""
+    frames: int
+    """Samples of each channel."""
+
+
+class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]
+    """soundfile seeks after every read to where it is, which spoils MP3: it does not if a file is not seekable."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class OpenFile:
+    """A file that is open for reading; a source is its path, or its bytes."""
+
+    def __init__(self, source: str | bytes) -> None:
+        self.source = source
+        self._rewind()
+        self.header = _check(self._file)
+        if self._file.frames != self.header.frames:  # they had to be counted
+            self._rewind()
+
+    def mono(self, first: int, last: int) -> np.ndarray:
+        """Return frames [first, last), float32 (N,), the mean of the channels."""
+        count = last - first
+        if self._file.format not in _FORWARD:
+            self._file.seek(first)
+            self._position = first
+            return self._decode(count)
+        if first < self._position - len(self._kept):
+            self._rewind()
+        while self._position < first:
+            self._kept = self._decode(min(_BLOCK, first - self._position))
+        held = self._kept[first - self._position + len(self._kept) :][:count]
+        if len(held) == count:
+            return held.copy()
+        self._kept = np.concatenate([held, self._decode(count - len(held))])
+        return self._kept.copy()
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the last frame was read."""
+        return self._position >= self.header.frames
+
+    def _rewind(self) -> None:
+        self._file, self._position, self._kept = _open(self.source), 0, np.zeros(0, np.float32)
+
+    def _decode(self, count: int) -> np.ndarray:
+        """Return the next frames; `_kept` is what was decoded last, for windows that overlap."""
+        try:
+            data = self._file.read(count, dtype="float32", always_2d=True)
+        except (soundfile.SoundFileError, MemoryError) as error:
+            raise ValueError(
+                f"cannot be decoded after {self._position:,} of {self.header.frames:,} samples: {error}"
+            ) from None
+        if len(data) < count:
+            whole = f"{self._position + len(data):,} of {self.header.frames:,} samples"
+            raise ValueError(f"is cut off or damaged: only {whole} can be decoded")
+        mono = downmix(data)
+        verify_finite(mono, self.header.sample_rate, self._position)
+        self._position += count
+        return mono
+
+
+_LAST = threading.local()
+
+
+def opened(source: str | bytes, identity: Any) -> OpenFile:
+    """Return a file, the one that this thread had open before if its identity is the same."""
+    identity = (os.getpid(), identity)  # a forked process would move its parent's place in the file
+    last = getattr(_LAST, "file", None)
+    if last is not None and last[0] == identity:
+        return last[1]
+    _LAST.file = None
+    file = OpenFile(source)
+    _LAST.file = (identity, file)
+    return file
+
+
+def close_last() -> None:
+    """Close the file that this thread has open."""
+    _LAST.file = None
+
+
+def downmix(data: np.ndarray) -> np.ndarray:
+    """Return the mean (N,) of channels (N, channels)."""
+    channels = data.shape[1]
+    if channels == 1:
+        return data[:, 0]
+    with np.errstate(all="ignore"):  # NaN and infinite values get an error of their own
+        return data @ np.full(channels, 1 / channels, data.dtype)
+
+
+def verify_finite(samples: np.ndarray, sample_rate: int, first: int = 0) -> None:
+    """Raise ValueError if samples (N,), of which the first is frame `first`, are not all finite."""
+    with np.errstate(all="ignore"):
+        if np.isfinite(np.dot(samples, samples)):  # one fast pass; large values overflow, and are then looked at singly
+            return
+    bad = np.flatnonzero(~np.isfinite(samples))
+    if len(bad):
+        second = (first + int(bad[0])) / sample_rate
+        raise ValueError(f"holds {len(bad):,} samples that are NaN or infinite, the first at {second:.3f} s")
+
+
+def _open(source: str | bytes) -> _SoundFile:
+    try:
+        return _SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source)
+    except Exception as error:  # libsndfile's errors, and soundfile's own for odd names
+        raise ValueError(_why_unreadable(source, error)) from None
+
+
+def _check(file: _SoundFile) -> Header:
+    """Return the header of a file just opened; ValueError if it is empty, cut off or absurd."""
+    rate, frames, log = file.samplerate, file.frames, file.extra_info
+    if not RATES[0] <= rate <= RATES[1]:
+        raise ValueError(f"its header is broken: a sample rate of {rate:,} Hz")
+    for promised, found in _CHUNK_SIZES.findall(log):
+        if int(promised) < _STREAMED:
+            raise ValueError(
+                f"is cut off: holds {int(found):,} of the {int(promised):,} bytes that its header promises"
+            )
+    if file.format == "OGG" and _OGG_CUT.search(log):
+        raise ValueError(f"is cut off: its last page is not complete, after {frames:,} samples")
+    if frames > 1 << 40:  # a stream whose length was not known when its header was written
+        frames = _count(file)
+    if frames == 0:
+        raise ValueError("holds no samples")
+    return Header(rate, frames)
+
+
+def _count(file: _SoundFile) -> int:
+    frames = 0
+    try:
+        while read := len(file.read(_BLOCK, dtype="float32", always_2d=True)):
+            frames += read
+    except soundfile.SoundFileError as error:
+        raise ValueError(f"cannot be decoded after {frames:,} samples: {error}") from None
+    return frames
+
+
+def _why_unreadable(source: str | bytes, error: Exception) -> str:
+    try:
+        head = source[:4096] if isinstance(source, bytes) else _head(source)
+    except FileNotFoundError:
+        return "there is no such file"
+    except IsADirectoryError:
+        return "is a folder, not a recording"
+    except (OSError, ValueError) as problem:
+        return f"cannot be read: {getattr(problem, 'strerror', None) or problem}"
+    if not head:
+        return "is empty"
+    reason = str(getattr(error, "error_string", error))
+    if head.startswith(_MAGIC):
+        return f"not a readable recording, its header is broken or cut off: {reason}"
+    if head[4:8] == b"ftyp":
+        return "is MPEG-4 (m4a, mp4), which libsndfile does not read; convert it to flac or wav"
+    if (text := _as_text(head)) is not None:
+        return f"is text, not sound; it begins with {text[:40]!r}"
+    return "not a recording in any format that libsndfile reads (wav, flac, ogg, mp3, aiff), or its header is broken"
+
+
+def _head(path: str) -> bytes:
+    with Path(path).open("rb") as file:
+        return file.read(4096)
+
+
+def _as_text(head: bytes) -> str | None:
+    text = head.decode("utf-8", errors="ignore")  # a character may be cut at the end
+    readable = len(text.encode()) > len(head) - 4 and all(
+        character.isprintable() or character.isspace() for character in text
+    )
+    return text if readable else None
