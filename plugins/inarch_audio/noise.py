@@ -1,12 +1,11 @@
 """Recordings of noise, one of which is laid under another recording. Shapes: N samples."""
 
 import random
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from inarch import RecipeError
+from inarch import RecipeError, locate
 from inarch_audio.recordings import read, read_header
 from inarch_audio.resampling import ratio, resampled_length
 
@@ -18,11 +17,11 @@ class Noise:
     """The recordings below a folder, listed once and in order, as stretches of any length at one sample rate."""
 
     def __init__(self, folder: str, sample_rate: int) -> None:
-        if not Path(folder).is_dir():
-            raise RecipeError(f"augment: noise: there is no folder {folder}")
-        self.files = sorted(str(path) for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
+        found = locate(folder, RecipeError)
+        self.files = sorted(str(path) for path in found.rglob("*") if path.suffix.lower() in SUFFIXES)
         if not self.files:
-            raise RecipeError(f"augment: noise: {folder} has no recordings ({', '.join(sorted(SUFFIXES))})")
+            endings = ", ".join(sorted(SUFFIXES))
+            raise RecipeError(f"augment: noise: expected a folder with recordings ({endings}), found none in {folder}")
         self.sample_rate = sample_rate
 
     def __call__(self, count: int) -> Tensor:

@@ -33,9 +33,7 @@ class Evaluation:
         waveform = read(raw, self.pipeline.sample_rate)
         if self.pipeline.most is not None and len(waveform) > self.pipeline.most:
             seconds = len(waveform) / self.pipeline.sample_rate
-            raise ValueError(
-                f"has {seconds:.3f} s, more than the {self.pipeline.duration} s that go through at once: use its windows"
-            )
+            raise ValueError(f"has {seconds:.3f} s, and {self.pipeline.duration} s go through at once: use its windows")
         return fitted(waveform, self.pipeline, start_of(raw))
 
 
