@@ -13,6 +13,7 @@ from torchaudio.models import wav2vec2_model, wavlm_model
 
 from inarch import RecipeError, WeightsError, load_strictly, read_state, unknown
 from inarch_audio.augment import Augment
+from inarch_audio.depth import by_depth
 from inarch_audio.waveform_models import WaveformBackbone
 
 _EPSILON = 1e-5  # of the layer norm over the waveform
@@ -74,7 +75,8 @@ class TorchaudioBackbone(WaveformBackbone):
             padding = torch.arange(tokens.shape[1], device=tokens.device) >= self.frames(samples)[:, None]
             tokens = tokens.masked_fill(padding[..., None], 0.0)  # as the positional convolution pads by itself
             if self._wavlm:  # which adds its mask to a bias of positions
-                masks["key_padding_mask"] = torch.zeros_like(padding, dtype=torch.float32).masked_fill(padding, -torch.inf)
+                nothing = torch.zeros_like(padding, dtype=torch.float32)
+                masks["key_padding_mask"] = nothing.masked_fill(padding, -torch.inf)
             else:
                 masks["attention_mask"] = ~padding[:, None, None].expand(-1, 1, tokens.shape[1], -1)
         blocks = self.model.encoder.transformer
@@ -95,19 +97,11 @@ class TorchaudioBackbone(WaveformBackbone):
 
     def layers(self) -> list[list[str]]:
         """Return the convolutions, what lies between them and the blocks, each block, and what follows."""
-        inside = "model.encoder.transformer.layers."
-        before = ("model.encoder.feature_projection.", "model.encoder.transformer.pos_conv_embed.")
+        between = ("model.encoder.feature_projection.", "model.encoder.transformer.pos_conv_embed.")
         if self.model.encoder.transformer.layer_norm_first:
-            before += ("model.encoder.transformer.layer_norm.",)
-        first, second, last, blocks = [], [], [], dict[int, list[str]]()
-        for name, _ in self.named_parameters():
-            if name.startswith(inside):
-                blocks.setdefault(int(name.removeprefix(inside).split(".")[0]), []).append(name)
-            elif name.startswith("model.feature_extractor."):
-                first.append(name)
-            else:
-                (second if name.startswith(before) else last).append(name)
-        return [layer for layer in (first, second, *blocks.values(), last) if layer]
+            between += ("model.encoder.transformer.layer_norm.",)
+        names = (name for name, _ in self.named_parameters())
+        return by_depth(names, [("model.feature_extractor.",), between], "model.encoder.transformer.layers.")
 
     def gradient_checkpointing(self) -> None:
         """Compute activations of blocks again in the backward pass from now on."""

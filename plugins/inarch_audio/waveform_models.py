@@ -39,7 +39,7 @@ class WaveformBackbone(AudioBackbone):
         blocks: int,
         num_features: int,
     ) -> None:
-        """`rates` (Hz) are wanted and trained on; `convolutions` kernel and stride; `epsilon` of the waveform's norm."""
+        """`rates` (Hz): wanted and trained on; `convolutions`: kernel and stride; `epsilon`: of the waveform's norm."""
         check_rate(options["model"], *rates)
         if augment.time_masks or augment.frequency_masks:
             raise RecipeError(
@@ -60,7 +60,7 @@ class WaveformBackbone(AudioBackbone):
     def encode(self, waveform: Tensor, samples: Tensor | None) -> Sequence[Tensor]:
         """Return what enters the first block and what each block says, (B, T, D) each; the last one is normalised.
 
-        Of each waveform (B, N) so many samples (B,) are real; None: all. Without weights of layers, the last one will do.
+        Of waveforms (B, N) so many samples (B,) are real; None: all. Without weights of layers the last one will do.
         """
 
     def frames(self, samples: Tensor) -> Tensor:
