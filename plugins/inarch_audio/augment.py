@@ -9,7 +9,7 @@ from inarch import Address
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
-    """Random changes to training recordings. A recording longer than the backbone's `duration` is also cut at random."""
+    """Random changes to training recordings. What is longer than the backbone's `duration` is also cut at random."""
 
     gain: float = 0.0
     """Louder or softer by up to so many dB."""
@@ -17,7 +17,7 @@ class Augment:
     """Later or earlier by up to so many seconds, at most half of the recording; silence takes the place, and what falls
     off is lost. With `duration: null` nothing falls off: the recording gets longer."""
     speed: tuple[float, float] | None = None
-    """Slowest and fastest speed, pitch included, drawn in hundredths; [0.9, 1.1] is common for speech (Ko et al. 2015)."""
+    """Slowest and fastest speed, pitch included, in hundredths; [0.9, 1.1] is common for speech (Ko et al. 2015)."""
     noise: Annotated[str, Address()] | None = None
     """A folder with recordings of noise; a random stretch of one is added, repeated where it is short."""
     snr: tuple[float, float] = (5.0, 20.0)

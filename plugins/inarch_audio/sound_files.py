@@ -16,7 +16,10 @@ import soundfile
 
 RATES = (1_000, 768_000)  # Hz; what lies beyond is a broken header
 _FORWARD = ("OGG", "MP3")
-_BLOCK = 1 << 18  # frames that are decoded at once to be skipped
+_BLOCK = 1 << 20  # frames that are decoded at once
+_HEAD = 4096  # bytes that tell what a file is
+_TRAILER = 8192  # bytes that may follow the sound: tags, and what was read ahead
+_UNKNOWN = 1 << 40  # frames; a stream of FLAC stands with more
 _CHUNK_SIZES = re.compile(r"(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)")
 _STREAMED = 0x7FFF0000  # bytes; sizes above stand for "not known when the header was written"
 _OGG_CUT = re.compile(r"lacks an end-of-stream bit|Junk after the last page")
@@ -45,21 +48,17 @@ class OpenFile:
     def __init__(self, source: str | bytes) -> None:
         self.source = source
         self._rewind()
-        self.header = _check(self._file)
-        if self._file.frames != self.header.frames:  # they had to be counted
-            self._rewind()
+        self.header = _check(self._file, source)
 
     def mono(self, first: int, last: int) -> np.ndarray:
         """Return frames [first, last), float32 (N,), the mean of the channels."""
         count = last - first
         if self._file.format not in _FORWARD:
-            self._file.seek(first)
-            self._position = first
-            return self._decode(count)
+            return self._decode(count, first)
         if first < self._position - len(self._kept):
             self._rewind()
         while self._position < first:
-            self._kept = self._decode(min(_BLOCK, first - self._position))
+            self._kept = self._decode(min(_BLOCK, first - self._position))  # what was decoded last, for overlaps
         held = self._kept[first - self._position + len(self._kept) :][:count]
         if len(held) == count:
             return held.copy()
@@ -74,21 +73,26 @@ class OpenFile:
     def _rewind(self) -> None:
         self._file, self._position, self._kept = _open(self.source), 0, np.zeros(0, np.float32)
 
-    def _decode(self, count: int) -> np.ndarray:
-        """Return the next frames; `_kept` is what was decoded last, for windows that overlap."""
+    def _decode(self, count: int, first: int | None = None) -> np.ndarray:
+        """Return the next frames, or those from the frame `first` on."""
+        parts = []
         try:
-            data = self._file.read(count, dtype="float32", always_2d=True)
-        except (soundfile.SoundFileError, MemoryError) as error:
-            raise ValueError(
-                f"cannot be decoded after {self._position:,} of {self.header.frames:,} samples: {error}"
-            ) from None
-        if len(data) < count:
-            whole = f"{self._position + len(data):,} of {self.header.frames:,} samples"
-            raise ValueError(f"is cut off or damaged: only {whole} can be decoded")
-        mono = downmix(data)
-        verify_finite(mono, self.header.sample_rate, self._position)
-        self._position += count
-        return mono
+            if first is not None:
+                self._position = self._file.seek(first)
+            while count > 0:  # a header may promise more than memory holds: never ask for all of it at once
+                data = self._file.read(min(count, _BLOCK), dtype="float32", always_2d=True)
+                parts.append(downmix(data))
+                verify_finite(parts[-1], self.header.sample_rate, self._position)
+                self._position += len(data)
+                if len(data) < min(count, _BLOCK):
+                    raise ValueError(f"is cut off or damaged: only {self._reached()} can be decoded")
+                count -= len(data)
+        except soundfile.SoundFileError as error:
+            raise ValueError(f"is cut off or damaged after {self._reached()}: {error}") from None
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _reached(self) -> str:
+        return f"{self._position:,} of {self.header.frames:,} samples"
 
 
 _LAST = threading.local()
@@ -138,7 +142,7 @@ def _open(source: str | bytes) -> _SoundFile:
         raise ValueError(_why_unreadable(source, error)) from None
 
 
-def _check(file: _SoundFile) -> Header:
+def _check(file: _SoundFile, source: str | bytes) -> Header:
     """Return the header of a file just opened; ValueError if it is empty, cut off or absurd."""
     rate, frames, log = file.samplerate, file.frames, file.extra_info
     if not RATES[0] <= rate <= RATES[1]:
@@ -150,26 +154,43 @@ def _check(file: _SoundFile) -> Header:
             )
     if file.format == "OGG" and _OGG_CUT.search(log):
         raise ValueError(f"is cut off: its last page is not complete, after {frames:,} samples")
-    if frames > 1 << 40:  # a stream whose length was not known when its header was written
-        frames = _count(file)
+    if frames > _UNKNOWN or (file.format == "MP3" and not _tells_length(source)):
+        frames = _count(source)
     if frames == 0:
         raise ValueError("holds no samples")
     return Header(rate, frames)
 
 
-def _count(file: _SoundFile) -> int:
+def _tells_length(source: str | bytes) -> bool:
+    """Whether an MP3 has the tag in its first frame that tells its length; else libsndfile guesses from its size."""
+    start = 0
+    head = _head(source)
+    if head.startswith(b"ID3"):
+        start = 10 + sum((byte & 127) << 7 * place for place, byte in enumerate(reversed(head[6:10])))
+        head = _head(source, start)
+    return any(tag in head for tag in (b"Xing", b"Info", b"VBRI"))
+
+
+def _count(source: str | bytes) -> int:
+    """Return the number of frames of a file whose header does not tell it, by decoding it."""
     frames = 0
-    try:
-        while read := len(file.read(_BLOCK, dtype="float32", always_2d=True)):
-            frames += read
-    except soundfile.SoundFileError as error:
-        raise ValueError(f"cannot be decoded after {frames:,} samples: {error}") from None
+    with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as stream:
+        try:
+            with _SoundFile(stream) as file:
+                while read := len(file.read(_BLOCK, dtype="float32", always_2d=True)):
+                    frames += read
+                guessed = file.format == "MP3"
+        except soundfile.SoundFileError as error:
+            raise ValueError(f"is cut off or damaged after {frames:,} samples: {error}") from None
+        left = -stream.tell() + stream.seek(0, io.SEEK_END)
+    if guessed and left > _TRAILER:
+        raise ValueError(f"does not tell its length, and libsndfile would stop after {frames:,} samples: convert it")
     return frames
 
 
 def _why_unreadable(source: str | bytes, error: Exception) -> str:
     try:
-        head = source[:4096] if isinstance(source, bytes) else _head(source)
+        head = _head(source)
     except FileNotFoundError:
         return "there is no such file"
     except IsADirectoryError:
@@ -188,9 +209,12 @@ def _why_unreadable(source: str | bytes, error: Exception) -> str:
     return "not a recording in any format that libsndfile reads (wav, flac, ogg, mp3, aiff), or its header is broken"
 
 
-def _head(path: str) -> bytes:
-    with Path(path).open("rb") as file:
-        return file.read(4096)
+def _head(source: str | bytes, start: int = 0) -> bytes:
+    if isinstance(source, bytes):
+        return source[start : start + _HEAD]
+    with Path(source).open("rb") as file:
+        file.seek(start)
+        return file.read(_HEAD)
 
 
 def _as_text(head: bytes) -> str | None:
