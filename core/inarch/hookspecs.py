@@ -53,7 +53,9 @@ def register_datasets(register: Register) -> None:
 def register_metrics(register: Register) -> None:
     """Register `build(targets, *, option, ...) -> torchmetrics.Metric`.
 
-    Facts: `kinds` of targets that it measures; `larger_is_better`; `verify(targets, options)` as for heads.
+    Facts: `kinds` of targets that it measures; `larger_is_better`; `verify(targets, options)` as for heads. A metric
+    that compares examples with each other has `resampled(scores, targets, draws) -> list[float]`, which its interval is
+    made of: its value on each draw (an array of example numbers), where copies of one example are not compared.
     """
 
 

@@ -49,7 +49,13 @@ def estimate(
 
 
 def _resampled(metric: Any, compared: Any, targets: Any, draws: Sequence[Any]) -> list[float]:
-    """Return the metric of each draw; on predictions, whose comparison is slow, added up from a state per example."""
+    """Return the metric of each draw; on predictions, whose comparison is slow, added up from a state per example.
+
+    A metric that compares examples with each other does it itself: copies of one example would be compared as well.
+    """
+    if hasattr(metric, "resampled"):
+        found: list[float] = metric.resampled(compared, targets, draws)
+        return found
     if not isinstance(compared, list):
         return [compute(metric, compared[draw], targets[draw]) for draw in draws]
     states = np.array([_state(metric, one, target) for one, target in zip(compared, targets, strict=True)])

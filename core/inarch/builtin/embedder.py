@@ -46,14 +46,12 @@ def contrastive_loss(cosine: Tensor, alike: Tensor, margin: float) -> Tensor:
 LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {"cosine": cosine_loss, "contrastive": contrastive_loss}
 
 
-class _Embedder(Head):
-    """Pooling, dropout, an optional projection, and length 1: rows that are beside each other are pairs."""
+class Embedder(Head):
+    """Pooling, dropout, an optional projection, and length 1."""
 
-    def __init__(
-        self, num_features: int, loss: str, margin: float, dimensions: int | None, dropout: float, pooling: str
-    ) -> None:
+    def __init__(self, num_features: int, dimensions: int | None, dropout: float, pooling: str) -> None:
         super().__init__()
-        self.pooling, self.pair_loss, self.margin = pooling, LOSSES[loss], margin
+        self.pooling = pooling
         self.needs = frozenset({"pooled" if pooling == "pooled" else "tokens"})
         self.dropout = nn.Dropout(dropout)
         self.project = nn.Linear(num_features, dimensions, bias=False) if dimensions else nn.Identity()
@@ -64,7 +62,15 @@ class _Embedder(Head):
         return F.normalize(self.project(self.dropout(pool(features, self.pooling))), dim=-1)
 
 
-class Similarity(_Embedder):
+class _Paired(Embedder):
+    """Embeddings that are beside each other are pairs."""
+
+    def __init__(self, loss: str, margin: float, *options: Any) -> None:
+        super().__init__(*options)
+        self.pair_loss, self.margin = LOSSES[loss], margin
+
+
+class Similarity(_Paired):
     """One number per pair: the cosine of its parts, 0 at the least target of train and 1 at the most."""
 
     separate = True
@@ -99,7 +105,7 @@ class Similarity(_Embedder):
         return [{"value": value, "cosine": cosine} for value, cosine in pairs]
 
 
-class FewShot(_Embedder):
+class FewShot(_Paired):
     """One class per example: pairs shape the embedding, and a linear layer on top of it learns the classes.
 
     As in SetFit (Tunstall et al. 2022, arXiv 2209.11055) the cross-entropy of the classes does not reach the backbone;

@@ -84,29 +84,46 @@ def embedder(
     targets: Targets,
     num_features: int,
     *,
-    loss: Literal["cosine", "contrastive"] = "cosine",
-    margin: Annotated[float, Range(above=0, most=2)] = 0.5,
+    loss: Literal["cosine", "contrastive", "additive_margin"] = "cosine",
+    margin: Annotated[float, Range(above=0, most=2)] | None = None,
+    scale: Annotated[float, Range(above=0)] = 30.0,
     dimensions: Width | None = None,
     dropout: Dropout = 0.0,
     pooling: Pooling = "pooled",
 ) -> "Head":
-    """Compare: how alike the two columns of an input are, or classes from a few examples of each, learnt in pairs.
+    """Compare: how alike two inputs are, classes from a few examples of each, or who is who (verification).
 
     Two input columns and a number: the cosine of the two embeddings, 0 at the least number of train, 1 at the most.
     One input and classes: in each epoch every example meets one partner, of its own class or not, and a classifier on
     the embedding is learnt beside. That is SetFit (arXiv 2209.11055) with n pairs an epoch instead of n(n - 1) / 2.
+    One input and `loss: additive_margin`: verification. The targets are identities, speakers for example, and those of
+    valid and test may be others than train's. Predictions are embeddings of length 1, and the likeliest of train's
+    identities with its cosine; two inputs are compared by the sum of the products of their embeddings, the cosine:
 
-    loss: of a pair: squared error of the cosine, or the `contrastive` one (Hadsell et al. 2006) of pairs alike or not.
-    margin: of the contrastive loss: the distance, 1 - cosine, beyond which pairs that are not alike rest.
+        inarch predict runs/x/model a.wav b.wav --json > two.jsonl
+        a, b = (json.loads(line)["embedding"] for line in open("two.jsonl"))
+        same = sum(x * y for x, y in zip(a, b)) > threshold
+
+    loss: of a pair: squared error of the cosine, or the `contrastive` one (Hadsell et al. 2006) of pairs alike or not;
+    or `additive_margin`: softmax over the cosines to all identities of train, the true one's less a margin
+    (arXiv 1801.05599).
+    margin: `contrastive`: the distance, 1 - cosine, beyond which pairs that are not alike rest; none: 0.5.
+    `additive_margin`: what the true identity's cosine must exceed the others by; none: 0.2 (as for speakers in Zhou et
+    al., Dynamic margin softmax loss for speaker verification, Interspeech 2020).
+    scale: of `additive_margin`: what cosines are multiplied by before the softmax.
     dimensions: width of the embedding, by a linear projection; none: the backbone's own.
     dropout, pooling: as for `classifier`.
     """
+    shape = (num_features, dimensions, dropout, pooling)
+    if targets.kind == "identities":
+        from inarch.builtin.verification import Verification
+
+        return Verification(targets, scale, 0.2 if margin is None else margin, *shape)
+
     from inarch.builtin.embedder import FewShot, Similarity
 
-    options = (num_features, loss, margin, dimensions, dropout, pooling)
-    if targets.details["mode"] == "pairs":
-        return Similarity(targets, *options)
-    return FewShot(targets, *options)
+    kind = Similarity if targets.details["mode"] == "pairs" else FewShot
+    return kind(targets, loss, 0.5 if margin is None else margin, *shape)
 
 
 def tagger(

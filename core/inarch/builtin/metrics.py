@@ -9,6 +9,9 @@ from inarch.schema import Range
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
+Chance = Annotated[float, Range(above=0, below=1)]
+Cost = Annotated[float, Range(above=0)]
+
 
 def accuracy(targets: Targets) -> "Metric":
     """Share of right answers; with labels, over all pairs of example and label."""
@@ -103,3 +106,22 @@ def spearman(targets: Targets) -> "Metric":
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of keeping all predictions in memory: evaluation does so for every metric
         return SpearmanCorrCoef()
+
+
+def equal_error_rate(targets: Targets) -> "Metric":
+    """Rate at which as many pairs are falsely accepted as rejected, over all pairs of a split, by their cosine."""
+    from inarch.builtin.verification_metrics import EqualErrorRate
+
+    return EqualErrorRate()
+
+
+def min_dcf(targets: Targets, *, p_target: Chance = 0.05, c_miss: Cost = 1.0, c_false_alarm: Cost = 1.0) -> "Metric":
+    """NIST's detection cost at the best threshold, over all pairs of a split; 1 is that of a system that never looks.
+
+    p_target: chance that a pair is of one identity; 0.05 and equal costs are those of VoxSRC 2020 (arXiv 2012.06867).
+    c_miss: cost of a false rejection.
+    c_false_alarm: cost of a false acceptance.
+    """
+    from inarch.builtin.verification_metrics import MinimumDetectionCost
+
+    return MinimumDetectionCost(p_target, c_miss, c_false_alarm)

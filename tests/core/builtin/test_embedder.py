@@ -30,7 +30,7 @@ def read(column: list[Any], inputs: tuple[str, ...] | str, **other_splits: list[
         return Rows({"x": values, "z": values, "w": values, "y": values})
 
     splits = {name: rows(values) for name, values in {"train": column, **other_splits}.items()}
-    return read_embedder(Dataset(splits, inputs, "y", origin="here"))
+    return read_embedder(Dataset(splits, inputs, "y", origin="here"), {"loss": "cosine"})
 
 
 def make(column: list[Any], inputs: tuple[str, ...] | str = "x", width: int = 6, **options: Any) -> Head:
@@ -241,7 +241,7 @@ def test_targets_that_do_not_fit_are_told_with_what_does(column: list[Any], inpu
 def test_a_stream_is_refused() -> None:
     stream = Stream(2, lambda seed, start: iter(()), ["x", "y"])
     with pytest.raises(DataError, match="here: the head 'embedder' cannot use a stream"):
-        read_embedder(Dataset({"train": stream}, "x", "y", origin="here"))
+        read_embedder(Dataset({"train": stream}, "x", "y", origin="here"), {"loss": "cosine"})
 
 
 def test_the_contrastive_loss_wants_pairs_that_are_alike_or_not() -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy import stats
 from sklearn import metrics as known
+from trials import PEOPLE, VOICES, equal_error, least_cost
 
 from inarch.interfaces.dataset import Targets
 from inarch.plugins import loaded
@@ -46,8 +47,15 @@ EXPECTED: dict[tuple[str, str], Callable[[], float]] = {
     ("r2", "numbers"): lambda: known.r2_score(NUMBERS, VALUES),
     ("pearson", "numbers"): lambda: stats.pearsonr(NUMBERS, VALUES).statistic,
     ("spearman", "numbers"): lambda: stats.spearmanr(NUMBERS, VALUES).statistic,
+    ("equal_error_rate", "identities"): equal_error,
+    ("min_dcf", "identities"): least_cost,
 }
-DATA = {"classes": (SCORES, TRUTH), "labels": (CHANCES, LABELS), "numbers": (VALUES, NUMBERS)}
+DATA = {
+    "classes": (SCORES, TRUTH),
+    "labels": (CHANCES, LABELS),
+    "numbers": (VALUES, NUMBERS),
+    "identities": (VOICES, PEOPLE),
+}
 
 
 def compute(name: str, kind: str, batches: int, scores: Any, truth: Any) -> float:
