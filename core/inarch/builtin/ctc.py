@@ -78,7 +78,7 @@ class Ctc(Head):
         `greedy` it is that of the likeliest path, of `beam` the sum over all paths that were kept.
         """
         logs, units = _logs(outputs)
-        rows = zip(logs.cpu(), units.tolist(), _seen_first(outputs, "places").tolist(), strict=True)
+        rows = zip(logs.detach().cpu(), units.tolist(), _seen_first(outputs, "places").tolist(), strict=True)
         return [self._predict(self.decode(row[:size].numpy()), places) for row, size, places in rows]
 
     def _predict(self, decoded: Decoded, places: list[list[float]]) -> dict[str, Any]:

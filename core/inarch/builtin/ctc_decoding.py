@@ -46,8 +46,8 @@ def beam(logs: Logs, width: int) -> Decoded:
     """
     prefixes = _Prefixes()
     kept = {0: _State(0.0, NOTHING, None)}
-    for frame, (row, likeliest) in enumerate(zip(logs.tolist(), _likeliest(logs, width), strict=True)):
-        found = _grow(prefixes, kept, row, likeliest)
+    for frame, row in enumerate(logs):
+        found = _grow(prefixes, kept, row.tolist(), _likeliest(row, width))
         best = sorted(found.items(), key=lambda item: -item[1].total())[:width]
         kept = {key if isinstance(key, int) else prefixes.add(*key): grown.settle(frame) for key, grown in best}
     number = max(kept, key=lambda number: kept[number].total)
@@ -126,11 +126,11 @@ def _grow(prefixes: _Prefixes, kept: Mapping[int, _State], row: list[float], lik
     return found
 
 
-def _likeliest(logs: Logs, width: int) -> list[list[int]]:
-    """Return of each frame the numbers of its likeliest pieces, at most `width`, without the blank."""
-    order = np.argsort(-logs[:, 1:], axis=1, kind="stable")[:, :width] + 1
-    enough = np.take_along_axis(logs, order, 1) >= LEAST
-    return [row[likely].tolist() for row, likely in zip(order, enough, strict=True)]
+def _likeliest(row: Logs, width: int) -> list[int]:
+    """Return the numbers of a frame's likeliest pieces, at most `width`, without the blank."""
+    order: NDArray[np.intp] = np.argsort(-row[1:], kind="stable")[:width] + 1
+    likely: list[int] = order[row[order] >= LEAST].tolist()
+    return likely
 
 
 def _in_order(times: Times) -> list[int]:
