@@ -19,7 +19,8 @@ _TERMS = 1000
 def ratio(rate: int, wanted: int) -> Fraction:
     """Return samples before to samples after, in small numbers, for the kernels are as large as these.
 
-    Rates that have no small ratio (11,127 Hz to 16,000) are taken as the nearest one: off by a millionth or less.
+    Rates that have no small ratio are taken as the nearest one, off by a millionth (11,127 Hz to 16,000) or, beside a
+    very simple ratio, by up to one in two thousand (16,008 Hz to 16,000 is taken as 1).
     """
     exact = Fraction(rate, wanted)
     return exact.limit_denominator(min(_TERMS, max(1, int(4 * _TERMS / exact))))

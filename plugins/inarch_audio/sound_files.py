@@ -18,7 +18,7 @@ RATES = (1_000, 768_000)  # Hz; what lies beyond is a broken header
 _FORWARD = ("OGG", "MP3")
 _BLOCK = 1 << 20  # frames that are decoded at once
 _HEAD = 4096  # bytes that tell what a file is
-_TRAILER = 8192  # bytes that may follow the sound: tags, and what was read ahead
+_TRAILER = 4096  # bytes of tags that may follow the sound
 _UNKNOWN = 1 << 40  # frames; a stream of FLAC stands with more
 _CHUNK_SIZES = re.compile(r"(?:data|SSND|Data Size) *: (\d+) \(should be (\d+)\)")
 _STREAMED = 0x7FFF0000  # bytes; sizes above stand for "not known when the header was written"
@@ -177,7 +177,7 @@ def _count(source: str | bytes) -> int:
     with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as stream:
         try:
             with _SoundFile(stream) as file:
-                while read := len(file.read(_BLOCK, dtype="float32", always_2d=True)):
+                while read := len(file.read(min(_BLOCK, file.frames - frames), dtype="float32", always_2d=True)):
                     frames += read
                 guessed = file.format == "MP3"
         except soundfile.SoundFileError as error:
