@@ -2,6 +2,7 @@
 
 import io
 import struct
+from functools import cache
 
 import numpy as np
 import soundfile
@@ -16,6 +17,11 @@ def tone(seconds=1.0, frequency=440.0, rate=RATE, amplitude=0.5):
 
 def speech(seconds=1.0, seed=0, rate=RATE):
     """Return vowels of changing pitch and colour with pauses and breath, float32 (N,), a little like speech."""
+    return _speech(seconds, seed, rate).copy()
+
+
+@cache
+def _speech(seconds, seed, rate):
     generator = np.random.default_rng(seed)
     time = np.arange(round(seconds * rate)) / rate
     knots = np.linspace(0, seconds, max(4, round(6 * seconds)))
