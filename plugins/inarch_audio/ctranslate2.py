@@ -127,8 +127,10 @@ def _translate(encoder: dict[str, np.ndarray], path: Path) -> dict[str, Tensor]:
             state["embed_positions.weight"] = tensor
         elif layer and layer[2] == "self_attention/linear_0" and part in _PARTS:
             for letter, third in zip("qkv", tensor.chunk(3), strict=True):
-                if (letter, part) != ("k", "bias"):  # transformers has none: it shifts all scores of a query alike
+                if (letter, part) != ("k", "bias"):
                     state[f"layers.{layer[1]}.self_attn.{letter}_proj.{part}"] = third.clone()
+                elif third.any():
+                    raise WeightsError(f"{path}: encoder/{name} has a bias of keys, which Whisper has not")
         elif layer and layer[2] in _LAYER and part in _PARTS:
             state[f"layers.{layer[1]}.{_LAYER[layer[2]]}.{_PARTS[part]}"] = tensor
         elif place in _OUTSIDE and part in _PARTS:

@@ -4,10 +4,8 @@ import torch
 from torch import Tensor
 
 
-def blank(values: Tensor, masks: Tensor | None, fill: Tensor | float) -> Tensor:
+def blank(values: Tensor, masks: Tensor, fill: Tensor | float) -> Tensor:
     """Return spectrograms (B, K, F) with `fill` in what `masks` (B, M, 3) cover; AudioBackbone describes them."""
-    if masks is None:
-        return values
     covered = _covered(masks, 0, values.shape[2])[:, None] | _covered(masks, 1, values.shape[1])[..., None]
     return torch.where(covered, fill, values)
 

@@ -91,7 +91,9 @@ class SpectrogramTransformer(TransformersNetwork):
 
     def forward(self, **batch: Tensor) -> Features:
         """Return features of `waveform` (B, N), `samples` (B,), `clock` (B, 2) and SpecAugment's `masks` (B, M, 3)."""
-        values = blank(self.filter_bank(batch["waveform"]), batch.get("masks"), 0.0)
+        values = self.filter_bank(batch["waveform"])
+        if "masks" in batch:
+            values = blank(values, batch["masks"], 0.0)
         states = self.states(values.mT)
         tokens = self.layer_weights(states) if self.layer_weights else states[-1]
         patches = tokens[:, 2:].unflatten(1, (self._rows, self._columns)).mean(1)

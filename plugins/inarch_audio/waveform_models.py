@@ -50,6 +50,10 @@ class WaveformBackbone(AudioBackbone):
         least = 1
         for kernel, stride in reversed(self._convolutions):
             least = (least - 1) * stride + kernel
+        if duration is not None and round(duration * rates[0]) < least:
+            raise RecipeError(
+                f"backbone.duration: {options['model']} needs at least {least / rates[0]:g} seconds, found {duration:g}"
+            )
         pipeline = Pipeline(sample_rate=rates[0], duration=duration, overlap=overlap, pad="none", least=least)
         super().__init__(options, pipeline, augment)
         self.num_features = num_features

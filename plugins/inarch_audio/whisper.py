@@ -82,7 +82,8 @@ class WhisperBackbone(TransformersNetwork):
     def forward(self, **batch: Tensor) -> Features:
         """Return features of `waveform` (B, N), `samples` (B,), `clock` (B, 2) and SpecAugment's `masks` (B, M, 3)."""
         values = self.log_mel(batch["waveform"])
-        values = blank(values, batch.get("masks"), values.mean((1, 2), keepdim=True))
+        if "masks" in batch:
+            values = blank(values, batch["masks"], values.mean((1, 2), keepdim=True))
         states = self.states(values)
         tokens = self.layer_weights(states) if self.layer_weights else states[-1]
         return self.features(tokens, batch["samples"], batch["clock"])
