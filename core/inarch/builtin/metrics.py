@@ -109,7 +109,7 @@ def spearman(targets: Targets) -> "Metric":
 
 
 def equal_error_rate(targets: Targets) -> "Metric":
-    """Rate at which as many pairs are falsely accepted as rejected, over all pairs of a split, by their cosine."""
+    """Rate at which false acceptances equal false rejections, over all pairs of a split, scored by their cosine."""
     from inarch.builtin.verification_metrics import EqualErrorRate
 
     return EqualErrorRate()
