@@ -2,6 +2,7 @@
 
 import dataclasses
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import transformers
 from torch import Tensor
 from torchaudio import pipelines
 
+from inarch_audio import builders
 from inarch_audio.pretrained import quiet
 
 LENGTHS = [16000, 400, 8000, 12345, 8000]  # samples; 400 make one token
@@ -96,6 +98,26 @@ def save(name: str, folder: Path, kind: str = "Model") -> Any:
         network = stir(getattr(transformers, family + kind)(getattr(transformers, f"{family}Config")(**options)))
         network.save_pretrained(folder)
     return network
+
+
+def folders(temporary: Any) -> Callable[[str], Path]:
+    """Return what saves a network by its name, once, in a folder of pytest's factory."""
+    made: dict[str, Path] = {}
+
+    def saved(name: str) -> Path:
+        if name not in made:
+            made[name] = temporary.mktemp(name)
+            save(name, made[name])
+        return made[name]
+
+    return saved
+
+
+def opened(model: Path, **options: Any) -> Any:
+    """Return the backbone of a folder with its weights, in evaluation mode."""
+    backbone = builders.transformers_audio(**{"model": str(model), "duration": None, **options})
+    backbone.load_weights()
+    return backbone.eval()
 
 
 def ctranslate2(network: Any, kind: str = "f4") -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tiny_audio import noise, save, stir
+from tiny_audio import folders, noise, opened, save, stir
 
 from inarch import RecipeError, WeightsError
 from inarch_audio import builders, pretrained
@@ -14,26 +14,14 @@ from inarch_audio import builders, pretrained
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Folders of networks by their names."""
-    made = {}
-
-    def saved(name):
-        if name not in made:
-            made[name] = tmp_path_factory.mktemp(name)
-            save(name, made[name])
-        return made[name]
-
-    return saved
+    return folders(tmp_path_factory)
 
 
 @pytest.fixture
 def build(folder):
     def built(name, **options):
         path = folder(name) if isinstance(name, str) else name
-        options = {"duration": 1.0 if name == "ast" else None, **options}
-        backbone = builders.transformers_audio(model=str(path), **options)
-        backbone.load_weights()
-        return backbone.eval()
+        return opened(path, **options)
 
     return built
 

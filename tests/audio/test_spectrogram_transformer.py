@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny_audio import noise, save
+from tiny_audio import folders, noise, opened
 from transformers import ASTFeatureExtractor, AutoModel
 
 from inarch import RecipeError, WeightsError
@@ -12,35 +12,21 @@ from inarch_audio.spectrogram_transformer import fit_positions
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Folders of networks by their names."""
-    made = {}
-
-    def saved(name):
-        if name not in made:
-            made[name] = tmp_path_factory.mktemp(name)
-            save(name, made[name])
-        return made[name]
-
-    return saved
+    return folders(tmp_path_factory)
 
 
 @pytest.fixture
 def build(folder):
     def built(name, **options):
-        path = folder(name) if isinstance(name, str) else name
-        options = {"duration": 1.0 if name == "ast" else None, **options}
-        backbone = builders.transformers_audio(model=str(path), **options)
-        backbone.load_weights()
-        return backbone.eval()
+        return opened(folder(name), **{"duration": 1.0, **options})
 
     return built
 
 
 def test_ast_sees_what_the_feature_extractor_of_transformers_makes(folder, build):
     backbone, waveform = build("ast"), noise()["waveform"]
-    values = ASTFeatureExtractor(max_length=98)([w.numpy() for w in waveform], 16000, return_tensors="pt")[
-        "input_values"
-    ]
+    extract = ASTFeatureExtractor(max_length=98)
+    values = extract([wave.numpy() for wave in waveform], 16000, return_tensors="pt")["input_values"]
     assert torch.allclose(backbone.filter_bank(waveform).mT, values, atol=1e-4)
     network = AutoModel.from_pretrained(folder("ast")).eval()
     with torch.no_grad():

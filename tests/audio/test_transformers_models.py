@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 import transformers
-from tiny_audio import alone, farthest, noise, save
+from tiny_audio import alone, farthest, folders, noise, opened, save
 from transformers import AutoModel, Wav2Vec2FeatureExtractor
 
 from inarch import RecipeError
@@ -18,26 +18,14 @@ WAVES = GROUP_NORM + LAYER_NORM
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Folders of networks by their names."""
-    made = {}
-
-    def saved(name):
-        if name not in made:
-            made[name] = tmp_path_factory.mktemp(name)
-            save(name, made[name])
-        return made[name]
-
-    return saved
+    return folders(tmp_path_factory)
 
 
 @pytest.fixture
 def build(folder):
     def built(name, **options):
         path = folder(name) if isinstance(name, str) else name
-        options = {"duration": 1.0 if name == "ast" else None, **options}
-        backbone = builders.transformers_audio(model=str(path), **options)
-        backbone.load_weights()
-        return backbone.eval()
+        return opened(path, **{"duration": 1.0 if name == "ast" else None, **options})
 
     return built
 
