@@ -12,7 +12,7 @@ from inarch import RecipeError
 from inarch_audio.spec_augment import blank
 
 _FLOOR = 1e-7  # power that counts as silence: the step of 16-bit recordings has about 1e-9 of full scale
-_LONGEST = 16384  # samples of a Fourier transform, whatever the window
+_LONGEST = 4  # times the window, as a power of two: how far a Fourier transform may be filled up with zeros
 
 
 class LogMel(nn.Module):
@@ -58,7 +58,7 @@ class LogMel(nn.Module):
         with torch.autocast(waveform.device.type, enabled=False):
             power = self.power(waveform.float())[..., : self.frames(waveform.shape[1])]
             values = (power.clamp_min(_FLOOR).log() - self.mean) / self.std
-        return blank(values, masks, 0.0)
+        return values if masks is None else blank(values, masks, 0.0)
 
     @property
     def silence(self) -> float:
@@ -68,12 +68,14 @@ class LogMel(nn.Module):
 
 def _transform_size(length: int, sample_rate: int, n_mels: int, f_min: float, f_max: float) -> int:
     """Return the smallest power of two that holds the window and leaves no mel band without a frequency."""
-    size = 1 << (length - 1).bit_length()
-    while size <= _LONGEST:
+    least = 1 << (length - 1).bit_length()
+    for size in (least << doubling for doubling in range(_LONGEST.bit_length())):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torchaudio, about empty bands
             weights = melscale_fbanks(size // 2 + 1, f_min, f_max, n_mels, sample_rate)
         if bool((weights.amax(0) > 0).all()):
             return size
-        size *= 2
-    raise RecipeError(f"n_mels: {n_mels} bands between {f_min:g} and {f_max:g} Hz are too narrow; take fewer")
+    raise RecipeError(
+        f"n_mels: {n_mels} bands between {f_min:g} and {f_max:g} Hz are narrower than a window of {length} samples "
+        "tells apart; take fewer bands or a longer window"
+    )

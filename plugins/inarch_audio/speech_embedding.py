@@ -118,7 +118,8 @@ class SpeechEmbedding(AudioBackbone):
                 count = _frames(samples).clamp_min(1)
             padding = torch.arange(decibels.shape[2], device=count.device) >= count[:, None]
             floor = decibels.masked_fill(padding[:, None], -torch.inf).amax((1, 2), keepdim=True) - _RANGE
-            return blank(torch.maximum(decibels, floor), masks, floor) / 10 + 2
+            heard = torch.maximum(decibels, floor)
+            return (heard if masks is None else blank(heard, masks, floor)) / 10 + 2
 
     def _in_sound(self, tokens: int, samples: Tensor, clock: Tensor) -> Tensor:
         """Return (B, T), True where a token's middle lies in the recording; at least one does, or is the nearest."""

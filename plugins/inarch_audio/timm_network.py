@@ -37,6 +37,9 @@ class TimmNetwork(nn.Module):
             self._arguments["img_size"] = self.size
         self.model = _create(self._arguments, drop_path)
         pooled, columns = self._probe()
+        if columns is None or columns.shape[1] * self.stride < frames:  # it drops frames that fill no column
+            self.size = (bands, -(-frames // self.stride) * self.stride)
+            pooled, columns = self._probe()
         self.num_features, self.columns = pooled.shape[1], 0 if columns is None else columns.shape[1]
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -144,9 +147,7 @@ def _config(name: str, weights: str) -> Any:
 def _whole_patches(name: str, bands: int, frames: int, side: int) -> tuple[int, int]:
     """Return the size with frames enough for the last patch."""
     if bands % side:
-        raise RecipeError(
-            f"n_mels: {name} sees patches of {side} x {side}; expected a multiple of {side}, found {bands}"
-        )
+        raise RecipeError(f"n_mels: expected a multiple of {side}, the side of the patches of {name}; found {bands}")
     return bands, -(-frames // side) * side
 
 
