@@ -110,7 +110,7 @@ class Train:
     clip: float | None = 1.0
     """Largest norm of the gradient; none: no limit."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Arithmetic of training; `auto` is bf16 where the processor has it. Evaluation and serving are always fp32."""
+    """Arithmetic of training; `auto` is bf16 where that is faster. Evaluation and serving are always fp32."""
     ema: float | None = None
     """Decay of an exponential moving average of the weights, used for evaluation and the bundle; none: off."""
     early_stopping: EarlyStopping | None = None

@@ -20,7 +20,12 @@ FEWEST_FEATURES, FEWEST_ROWS = 128, 64
 
 def is_faster(processor: Path = Path("/proc/cpuinfo")) -> bool:
     """Say whether this machine gains: by its maker, not by the clock, for a resumed run must compute as before."""
-    if not torch.backends.mkldnn.is_available() or not processor.exists():  # type: ignore[no-untyped-call]
+    return torch.backends.mkldnn.is_available() and is_amd(processor)  # type: ignore[no-untyped-call]
+
+
+def is_amd(processor: Path = Path("/proc/cpuinfo")) -> bool:
+    """Say whether the processor is AMD's."""
+    if not processor.exists():
         return False
     with processor.open(encoding="utf-8", errors="replace") as lines:
         return any(line.startswith("vendor_id") and "AuthenticAMD" in line for line in lines)
