@@ -6,6 +6,7 @@ Shapes: B batch, L pieces of a text, U units, V pieces of the vocabulary.
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
+from math import exp
 from typing import Any
 
 import torch
@@ -82,7 +83,7 @@ class Ctc(Head):
         return [self._predict(self.decode(row[:size].numpy()), places) for row, size, places in rows]
 
     def _predict(self, decoded: Decoded, places: list[list[float]]) -> dict[str, Any]:
-        score = Tensor([decoded.score / max(1, len(decoded.pieces))]).exp().item()
+        score = min(1.0, exp(decoded.score / max(1, len(decoded.pieces))))
         return {"text": self.pieces.decode(decoded.pieces), "score": score, "segments": self._words(decoded, places)}
 
     def _words(self, decoded: Decoded, places: list[list[float]]) -> list[dict[str, Any]]:
@@ -95,7 +96,7 @@ class Ctc(Head):
                     apart = True
                     continue
                 if apart:
-                    words.append({"start": readable(places[frame][0]), "label": ""})
+                    words.append({"start": readable(places[frame][0]), "end": 0, "label": ""})
                 words[-1] |= {"end": readable(places[frame][1]), "label": words[-1]["label"] + character}
                 apart = False
         return words
