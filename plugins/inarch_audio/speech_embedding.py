@@ -35,21 +35,17 @@ _FLOOR, _RANGE = 1e-10, 80.0  # power that counts as silence; dB below the loude
 class SpeechEmbedding(AudioBackbone):
     """One token of 96 numbers each 80 ms, of the 0.78 s around it: the first 0.35 s of a clip are no token's middle.
 
-    Shorter recordings lie in the middle of silence: of `duration` where that is given, else they are filled up at
-    their end. Tokens whose middle lies in silence are masked.
+    Recordings shorter than `duration` lie in the middle of silence; tokens whose middle lies in silence are masked.
     """
 
     num_features = 96
 
-    def __init__(
-        self, *, weights: str, sample_rate: int, duration: float | None, overlap: float, augment: Augment
-    ) -> None:
+    def __init__(self, *, weights: str, sample_rate: int, duration: float, overlap: float, augment: Augment) -> None:
         if sample_rate != _RATE:
             raise RecipeError(f"sample_rate: this network was trained at {_RATE} Hz, found {sample_rate}")
-        if duration is not None and round(duration * _RATE) < _LEAST:
+        if round(duration * _RATE) < _LEAST:
             raise RecipeError(f"duration: expected {_LEAST / _RATE} s or more, what one token sees; found {duration}")
-        pad = "none" if duration is None else "center"
-        pipeline = Pipeline(sample_rate=_RATE, duration=duration, overlap=overlap, pad=pad, least=_LEAST)
+        pipeline = Pipeline(sample_rate=_RATE, duration=duration, overlap=overlap, pad="center")
         super().__init__({"weights": weights}, pipeline, augment)
         self.power = MelSpectrogram(
             _RATE, _TRANSFORM, win_length=400, hop_length=_FRAME, f_min=60.0, f_max=3800.0, n_mels=32,
@@ -67,7 +63,12 @@ class SpeechEmbedding(AudioBackbone):
 
     def frames(self, samples: Tensor) -> Tensor:
         """Return how many tokens so many samples make, of the same shape."""
-        return (_frames(samples) - _SEEN) // _STEP + 1
+        return (samples - _LEAST).div(self.hop, rounding_mode="floor") + 1
+
+    def length(self, example: Mapping[str, Tensor]) -> int:
+        """Return the number of tokens that are not masked."""
+        tokens = int(self.frames(torch.tensor(len(example["waveform"]))))
+        return int(self._in_sound(tokens, example["samples"][None], example["clock"][None]).sum())
 
     def load_weights(self) -> None:
         """Load the weights that the options name; batch normalisation is folded into them."""
@@ -80,19 +81,16 @@ class SpeechEmbedding(AudioBackbone):
 
     def forward(self, **batch: Tensor) -> Features:
         """Return features of `waveform` (B, N); `masks` (B, M, 3) are SpecAugment's."""
-        samples, clock = batch["samples"], batch["clock"]
-        maps = self._log_mel(batch["waveform"], samples, batch.get("masks")).mT[:, None]  # (B, 1, F, K)
+        maps = self._log_mel(batch["waveform"], batch.get("masks")).mT[:, None]  # (B, 1, F, K)
         for stage in self.network:
             maps = checkpoint(stage, maps, use_reentrant=False) if self._checkpointing else stage(maps)
-        tokens = maps.squeeze(3).mT  # (B, T, 96)
-        middle = clock + clock.new_tensor([(_LEAST - self.hop) / 2 / _RATE, 0.0]) * clock[:, 1:]
-        features = self.features(tokens, samples, middle)
-        if self.pipeline.duration is None:
-            return features
-        mask = self._in_sound(tokens.shape[1], samples, clock)
+        tokens, clock = maps.squeeze(3).mT, batch["clock"]  # (B, T, 96)
+        mask = self._in_sound(tokens.shape[1], batch["samples"], clock)
         pooled = (tokens.float() * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
         units = torch.where(mask, torch.arange(tokens.shape[1], device=mask.device), -1)
-        return Features(pooled, tokens, mask, units=units, places=self._places(mask, middle))
+        before = (_LEAST - self.hop) / 2 / _RATE  # seconds that a token hears before its own
+        start = clock + clock.new_tensor([before, 0.0]) * clock[:, 1:]
+        return Features(pooled, tokens, mask, units=units, places=self._places(mask, start))
 
     def layers(self) -> list[list[str]]:
         """Return the five stages, each up to a pooling, and the last convolution."""
@@ -105,19 +103,14 @@ class SpeechEmbedding(AudioBackbone):
         """Compute activations again in the backward pass from now on."""
         self._checkpointing = True
 
-    def _log_mel(self, waveform: Tensor, samples: Tensor, masks: Tensor | None) -> Tensor:
+    def _log_mel(self, waveform: Tensor, masks: Tensor | None) -> Tensor:
         """Return the spectrogram (B, K, F) that the network was trained on: in dB / 10 + 2, in float32.
 
-        What is 80 dB softer than the loudest frame and band is cut off there. Frames that reach into padding of a
-        batch do not count as the loudest; the silence around examples of one duration belongs to them.
+        What is 80 dB softer than the loudest frame and band is cut off there.
         """
         with torch.autocast(waveform.device.type, enabled=False):
             decibels = 10 * self.power(waveform.float() * _FULL_SCALE).clamp_min(_FLOOR).log10()
-            count = torch.full_like(samples, decibels.shape[2])
-            if self.pipeline.duration is None:
-                count = _frames(samples).clamp_min(1)
-            padding = torch.arange(decibels.shape[2], device=count.device) >= count[:, None]
-            floor = decibels.masked_fill(padding[:, None], -torch.inf).amax((1, 2), keepdim=True) - _RANGE
+            floor = decibels.amax((1, 2), keepdim=True) - _RANGE
             heard = torch.maximum(decibels, floor)
             return (heard if masks is None else blank(heard, masks, floor)) / 10 + 2
 
@@ -128,10 +121,6 @@ class SpeechEmbedding(AudioBackbone):
         center = ((first + samples) / 2).clamp(middles[0], middles[-1])
         reach = ((samples - first) / 2).clamp_min(self.hop / 2)
         return (middles - center[:, None]).abs() <= reach[:, None]
-
-
-def _frames(samples: Tensor) -> Tensor:
-    return (samples - _TRANSFORM).div(_FRAME, rounding_mode="floor") + 1
 
 
 def _stage(before: int, width: int, pooled: tuple[int, int]) -> nn.Sequential:
