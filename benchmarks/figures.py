@@ -12,7 +12,7 @@ from statistics import median
 
 ROOT = Path(__file__).parents[1]
 DEMO_RECIPE = ROOT / "recipes/vision/elpv_efficientnet_lite0_full.yaml"
-LIBRARIES = ("inarch", "torch", "torchvision", "timm", "transformers", "accelerate")
+LIBRARIES = ("inarch", "torch", "torchaudio", "torchvision", "timm", "transformers", "accelerate")
 
 
 def report(name, value, unit, **details):

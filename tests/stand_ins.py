@@ -1,11 +1,14 @@
 """Stand-ins for the data of shipped recipes: a few rows with the same columns, in files of the same layout."""
 
 import csv
+import io
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 from PIL import Image
 
 from inarch.recipe import Recipe
@@ -26,6 +29,14 @@ def film(row: int) -> str:
 
 def photo(row: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(row).integers(0, 256, (72, 80, 3), dtype=np.uint8))
+
+
+def recording(row: int, rate: int = 16000) -> bytes:
+    """Half a second of a tone that rises with the row, as the bytes of a FLAC file."""
+    wave = 0.3 * np.sin(2 * np.pi * (200 + 40 * (row % 10)) * np.arange(rate // 2) / rate)
+    file = io.BytesIO()
+    soundfile.write(file, wave, rate, format="FLAC")
+    return file.getvalue()
 
 
 def hub_sets() -> dict[str, tuple[str, dict[str, Any], Callable[[int], list[Any]]]]:
@@ -89,6 +100,32 @@ def hub_sets() -> dict[str, tuple[str, dict[str, Any], Callable[[int], list[Any]
             {"img": datasets.Image(), "label": ClassLabel(num_classes=10)},
             lambda row: [photo(row), row % 10],
         ),
+        "google/speech_commands": (
+            "train validation test",
+            {
+                "file": text,
+                "audio": datasets.Audio(16000),
+                "label": ClassLabel(num_classes=36),
+                "is_unknown": Value("bool"),
+            },
+            lambda row: [f"{row}.wav", {"bytes": recording(row), "path": None}, row % 36, False],
+        ),
+        "ashraq/esc50": (
+            "train",
+            {"filename": text, "fold": number, "target": number, "category": text, "audio": datasets.Audio(44100)},
+            lambda row: [
+                f"{row}.wav",
+                row % 5 + 1,
+                row % 3,
+                f"sound {row % 3}",
+                {"bytes": recording(row, 44100), "path": None},
+            ],
+        ),
+        "openslr/librispeech_asr": (
+            "train.100 train.360 validation test",
+            {"file": text, "audio": datasets.Audio(16000), "text": text, "speaker_id": number},
+            lambda row: [f"{row}.flac", {"bytes": recording(row), "path": None}, film(row).upper(), row % 4],
+        ),
     }
 
 
@@ -96,8 +133,9 @@ HIDDEN = ("stanfordnlp/sst2", "nyu-mll/glue")  # their test labels are -1, all o
 
 
 def _hub(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    from datasets import Dataset, Features
+    from datasets import Audio, Dataset, Features, Value
 
+    encoded_file = {"bytes": Value("binary"), "path": Value("string")}  # what no library is needed to encode
     splits, features, values = hub_sets()[options["path"]]
     files, start = {}, 0
     for split in splits.split():
@@ -105,8 +143,9 @@ def _hub(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         if options["path"] in HIDDEN and split.startswith("test"):
             rows = [{**row, "label": -1} for row in rows]
         start += len(rows)
-        files[split] = str(folder / f"{split}.parquet")
-        Dataset.from_list(rows, Features(features)).to_parquet(files[split])
+        files[split] = str(folder / f"{split}.parquet")  # of librispeech train.100 is one
+        encoded = {name: encoded_file if isinstance(kind, Audio) else kind for name, kind in features.items()}
+        Dataset.from_list(rows, Features(encoded)).cast(Features(features)).to_parquet(files[split])
     return {"dataset.path": "parquet", "dataset.data_files": files}
 
 
@@ -155,12 +194,34 @@ def _conll(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _folder(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    if options.get("names"):
+        return _recordings(options, folder)
     for split in ("train", "validation", "test"):
         for row in range(ROWS.get(split, FEW)):
             path = folder / split / f"kind {row % 2}" / f"{row}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             photo(row).save(path)
     return {"dataset.path": str(folder)}
+
+
+def _recordings(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Write recordings whose names say what the template of the recipe reads from them."""
+    values = {
+        "class": "0 1 2 3 4 5 6 7 8 9",
+        "speaker": "jackson theo lucas george nicolas yweweler",
+        "fold": "1 2 3 4 5",
+    }
+    for row in range(ROWS["train"]):
+
+        def value(field: re.Match[str], row: int = row) -> str:
+            found = values.get(field[1], str(row)).split()
+            return found[(row // 3 if field[1] == "class" else row) % len(found)]
+
+        kind = "" if "{speaker}" in options["names"] else f"kind {row % 2}"
+        path = folder / kind / f"{re.sub('{(.+?)}', value, options['names'])}.flac"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(recording(row))
+    return {"dataset.path": str(folder), "dataset.pattern": "*.flac"}
 
 
 SOURCES = {"hub": _hub, "table": _table, "package": _table, "conll": _conll, "folder": _folder}

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import stand_ins
+import tiny_audio
+from torchaudio import pipelines
 
 import inarch
 from inarch import plugins, recipe
@@ -32,7 +34,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_there_are_recipes_of_every_domain() -> None:
     domains = [path.relative_to(ROOT).parts[0] for path in RECIPES]
-    assert set(domains) == {"text", "vision"} and len(domains) >= 9
+    assert set(domains) == {"audio", "text", "vision"} and len(domains) >= 18
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -56,11 +58,16 @@ def test_a_shipped_recipe_says_how_to_run_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_shipped_recipe_trains_on_stand_in_data(path: Path, tmp_path: Path, tiny: Callable[[str], Path]) -> None:
+def test_a_shipped_recipe_trains_on_stand_in_data(
+    path: Path, tmp_path: Path, tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     written = recipe.load(path)
+    if written.backbone.name == "torchaudio":
+        name = written.backbone.options["model"]
+        monkeypatch.setattr(pipelines, name, tiny_audio.bundle(name))
     overrides = {
         **stand_ins.make(written, tmp_path / "data"),
-        **_small(written, tiny),
+        **_small(written, tiny, tmp_path / "tiny"),
         "train.epochs": 1,
         "train.batch_size": 20,
         "train.workers": 0,
@@ -72,8 +79,15 @@ def test_a_shipped_recipe_trains_on_stand_in_data(path: Path, tmp_path: Path, ti
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1
 
 
-def _small(written: recipe.Recipe, tiny: Callable[[str], Path]) -> dict[str, Any]:
+def _small(written: recipe.Recipe, tiny: Callable[[str], Path], folder: Path) -> dict[str, Any]:
     """Return the overrides that make a backbone small, and keep no more of train than the stand-in has."""
+    if written.backbone.name == "transformers_audio":
+        named = written.backbone.options["model"]
+        family = next((family for family in ("wav2vec2", "ast") if f"{family}-" in named), "whisper")
+        tiny_audio.save(family, folder)
+        return {"backbone.model": str(folder), "backbone.duration": 1.0, "splits.examples": None}
+    if written.backbone.name == "torchaudio":
+        return {"backbone.weights": "none", "splits.examples": None}
     if written.backbone.name == "transformers":
         family = "roberta" if "roberta" in written.backbone.options["model"] else "bert"
         return {"backbone.model": str(tiny(family)), "splits.examples": None}

@@ -1,7 +1,7 @@
 """The audio plugin: backbones of torchaudio, transformers and timm, metrics of transcripts. Imports nothing heavy."""
 
 from inarch import Register, hookimpl
-from inarch_audio import builders, transcript_metrics
+from inarch_audio import builders, event_metrics, transcript_metrics
 
 
 @hookimpl
@@ -21,7 +21,8 @@ def register_backbones(register: Register) -> None:
 
 @hookimpl
 def register_metrics(register: Register) -> None:
-    """Register metrics of what was said."""
+    """Register metrics of what was said, and of when something sounded."""
     transcripts = {"kinds": ("transcript",), "larger_is_better": False}
     register("word_error_rate", transcript_metrics.word_error_rate, **transcripts)
     register("character_error_rate", transcript_metrics.character_error_rate, **transcripts)
+    register("event_f1", event_metrics.event_f1, kinds=("segments",), verify=event_metrics.verify_events)

@@ -68,7 +68,7 @@ class AudioBackbone(Backbone):
         return batch
 
     def features(self, tokens: Tensor, samples: Tensor, clock: Tensor) -> Features:
-        """Return features of tokens (B, T, D): those of real samples count; `pooled` is their mean, a unit is a token."""
+        """Return features of tokens (B, T, D), of which real ones count: `pooled` is their mean, a unit is a token."""
         count = self.frames(samples).clamp(1, tokens.shape[1])
         numbers = torch.arange(tokens.shape[1], device=tokens.device)
         mask = numbers < count[:, None]

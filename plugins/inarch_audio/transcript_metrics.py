@@ -14,10 +14,9 @@ def word_error_rate(targets: Targets) -> "Metric":
     Words are what white space parts, as they are written: case and punctuation count. Empty transcripts add what was
     heard in them to the errors; if all are empty, it is the number of these errors.
     """
-    del targets
     from inarch_audio.transcript_metric_modules import WordErrors
 
-    return WordErrors()
+    return WordErrors(targets.details["values"])
 
 
 def character_error_rate(targets: Targets) -> "Metric":
@@ -25,7 +24,6 @@ def character_error_rate(targets: Targets) -> "Metric":
 
     Otherwise as `word_error_rate`.
     """
-    del targets
     from inarch_audio.transcript_metric_modules import CharacterErrors
 
-    return CharacterErrors()
+    return CharacterErrors(targets.details["values"])

@@ -9,7 +9,7 @@ from inarch import Targets
 from inarch.intervals import compute, estimate
 from inarch_audio.transcript_metrics import character_error_rate, word_error_rate
 
-TARGETS = Targets("transcript", details={"characters": " abc", "merges": None})
+TARGETS = Targets("transcript", details={"characters": " abc", "merges": None, "values": {}})
 TRUE = ["the cat sat", "a dog", "", "no"]
 
 
@@ -63,3 +63,9 @@ def test_the_builders_import_nothing_heavy() -> None:
     code = "import inarch_audio.transcript_metrics, sys; print({'torch', 'torchmetrics'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_class_is_compared_by_its_name() -> None:
+    targets = Targets("transcript", details={"characters": "enotw", "merges": None, "values": {"1": "one", "2": "two"}})
+    assert compute(word_error_rate(targets), predicted("one", "one"), ["1", "2"]) == 0.5
+    assert compute(character_error_rate(targets), predicted("one", "wo"), ["1", "2"]) == pytest.approx(1 / 6)

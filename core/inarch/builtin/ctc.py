@@ -32,22 +32,24 @@ class Ctc(Head):
     ) -> None:
         super().__init__()
         self.pieces = Pieces(targets.details["characters"], targets.details["merges"])
+        self.values = targets.details["values"]
         self.decode = greedy if decoding == "greedy" else partial(beam, width=beam_width)
         self.layers = layers(num_features, len(self.pieces) + 1, hidden, dropout)
 
     def encode(self, targets: Sequence[Any]) -> Tensor:
         """Return numbers of pieces, from 1 (B, L); 0 is padding. Characters that train does not have are left out."""
-        return pad([self.pieces.encode(target) for target in targets], BLANK)
+        return pad([self.pieces.encode(self.values.get(target, target)) for target in targets], BLANK)
 
     def refuse(self, target: Any, length: int) -> None:
         """Raise ValueError if a text has more pieces, and blanks between equal ones, than the input has units."""
-        numbers = self.pieces.encode(target)
+        text = self.values.get(target, target)
+        numbers = self.pieces.encode(text)
         blanks = sum(one == other for one, other in pairwise(numbers))
         if len(numbers) + blanks > length:
             what = "letters" if self.pieces.whole else "pieces"
             between = f" and {blanks} between equal ones" if blanks else ""
             raise ValueError(
-                f"the transcript {_short(target)} needs {len(numbers) + blanks} frames, for {len(numbers)} {what}"
+                f"the transcript {_short(text)} needs {len(numbers) + blanks} frames, for {len(numbers)} {what}"
                 f"{between}, but the input has {length}"
             )
 

@@ -6,7 +6,7 @@ from typing import Any
 from inarch.builtin.pieces import Pieces, learn_merges
 from inarch.builtin.stretches import read_rows, read_train
 from inarch.builtin.targets import place
-from inarch.errors import DataError, listing
+from inarch.errors import DataError, listing, unknown
 from inarch.interfaces.dataset import Dataset, Targets
 
 MOST_TOLD = 10  # characters outside the vocabulary that are told one by one
@@ -15,11 +15,15 @@ MOST_TOLD = 10  # characters outside the vocabulary that are told one by one
 def read_transcripts(dataset: Dataset, options: Mapping[str, Any]) -> Targets:
     """Read one text per example, and make the vocabulary of the characters of train, or of sub-words from its texts.
 
-    Texts are taken as they are: case, punctuation and spaces are the data's. Characters that train does not have are
-    counted in `notes`; the loss leaves them out, and metrics, which compare whole texts, count them as errors.
+    Texts are taken as they are: case, punctuation and spaces are the data's. Where the data set has classes, a text is
+    the name of its class, {seven: ["7"]}. Characters that train does not have are counted in `notes`; the loss leaves
+    them out, and metrics, which compare whole texts, count them as errors.
     """
     read_train(dataset)  # refuses streams
-    texts = {split: read_rows(dataset, split, None, lambda target, _: _text(target)) for split in dataset.splits}
+    values = {raw: name for name, raws in (dataset.classes or {}).items() for raw in raws}
+    texts = {
+        split: read_rows(dataset, split, None, lambda target, _: _text(target, values)) for split in dataset.splits
+    }
     train, size = texts["train"], options["vocabulary"]
     found = set().union(*train)
     if not found:
@@ -30,7 +34,7 @@ def read_transcripts(dataset: Dataset, options: Mapping[str, Any]) -> Targets:
     notes = [note for split, rows in texts.items() if (note := _tell_unknown(dataset, split, rows, pieces))]
     if size != "characters" and len(characters) <= len(pieces) < size:
         notes.append(f"the vocabulary has {len(pieces)} pieces, not {size}: no other pair of pieces is twice in train")
-    details = {"characters": characters, "merges": merges}
+    details = {"characters": characters, "merges": merges, "values": values}
     return Targets("transcript", (), {split: [len(rows)] for split, rows in texts.items()}, details, tuple(notes))
 
 
@@ -44,12 +48,14 @@ def verify_ctc(targets: Targets, options: Mapping[str, Any]) -> None:
         )
 
 
-def _text(target: Any) -> str:
+def _text(target: Any, values: Mapping[str, str]) -> str:
     if target is None:
         raise ValueError("the transcript is missing; write an empty text where nothing is said")
     if not isinstance(target, str):
         raise ValueError(f"expected a text as transcript, found {target!r}")
-    return target
+    if values and target not in values:
+        raise ValueError(unknown("class", target, values))
+    return values.get(target, target)
 
 
 def _tell_unknown(dataset: Dataset, split: str, rows: Sequence[str], pieces: Pieces) -> str | None:

@@ -35,7 +35,7 @@ def folder(
     pattern: which files to take, for example `"*.jpg"`, with the quotes. Names that start with a dot are never taken.
     classes: the class folders in the order wanted, or new names with the folders that each joins; default: sorted.
     names: what file names say before their ending, for example "{fold}-{source}-{take}": columns for `group`, `target`
-    and `splits`. With {class} among them folders are no classes.
+    and `splits`. With the target among them folders are no classes.
     target: the column with the truth.
     group: a column (speaker, patient, source) whose values no split may cut through.
     """
@@ -50,7 +50,7 @@ def folder(
     if not root.is_dir():
         raise DataError(f"{root}: a file; the data set 'folder' wants a folder, 'table' a csv, jsonl or parquet file")
     found = split_folders(root)
-    splits = {split: _rows(directory, pattern, template) for split, directory in found.items()}
+    splits = {split: _rows(directory, pattern, template, target) for split, directory in found.items()}
     unused = sorted({entry.name for entry in _folders(root)} - {directory.name for directory in found.values()})
     origin = (
         f"{root} (not used: {listing(unused)})" if unused and "train" in found and found["train"] != root else str(root)
@@ -118,8 +118,8 @@ def _folders(root: Path) -> list[Path]:
     return sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _rows(directory: Path, pattern: str, template: FileNames | None) -> Rows:
-    if template and "class" in template.fields:
+def _rows(directory: Path, pattern: str, template: FileNames | None, target: str) -> Rows:
+    if template and target in template.fields:
         files, columns = sorted(_files(directory, pattern)), {}
         if not files:
             raise DataError(f"{directory}: no file in it (pattern '{pattern}')")

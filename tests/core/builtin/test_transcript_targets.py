@@ -1,6 +1,7 @@
 """What the head `ctc` reads."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ def test_the_vocabulary_is_the_characters_of_train() -> None:
     targets = targets_of(TRAIN, valid=["one"])
     assert (targets.kind, targets.classes, targets.notes) == ("transcript", (), ())
     assert targets.counts == {"train": [4], "valid": [1]}
-    assert targets.details == {"characters": " emnor", "merges": None}
+    assert targets.details == {"characters": " emnor", "merges": None, "values": {}}
 
 
 def test_sub_words_are_plain_data_and_the_same_for_texts_in_any_order() -> None:
@@ -80,3 +81,13 @@ def test_a_stream_is_refused() -> None:
     dataset = Dataset({"train": Stream(3, lambda seed, start: iter(()), ["x", "y"])}, "x", "y", origin="here")
     with pytest.raises(DataError, match="'train' is a stream; this head must read all targets"):
         read_transcripts(dataset, {"vocabulary": "characters"})
+
+
+def test_a_text_is_the_name_of_its_class_where_the_data_set_has_classes() -> None:
+    columns = {"x": ["1", "2", "1"], "y": ["1", "2", "1"]}
+    dataset = Dataset({"train": Rows(columns, where="line {}".format)}, "x", "y", origin="here")
+    named = replace(dataset, classes={"one": ["1"], "two": ["2"]})
+    found = read_transcripts(named, {"vocabulary": "characters"})
+    assert found.details == {"characters": "enotw", "merges": None, "values": {"1": "one", "2": "two"}}
+    with pytest.raises(DataError, match=r"line 1: unknown class '2'.*Allowed: 1"):
+        read_transcripts(replace(dataset, classes={"one": ["1"]}), {"vocabulary": "characters"})

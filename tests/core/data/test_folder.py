@@ -106,3 +106,8 @@ def test_a_class_in_the_names_needs_no_folders(tmp_path: Path) -> None:
 def test_names_that_say_nothing_are_told(options: dict[str, str], said: str, tmp_path: Path) -> None:
     with pytest.raises((DataError, RecipeError), match=said):
         folder(path=make(tmp_path, "cat/1.jpg", "dog/2.jpg"), **options)
+
+
+def test_a_target_in_the_names_needs_no_folders_either(tmp_path: Path) -> None:
+    made = folder(path=make(tmp_path, "7_theo_0.wav"), names="{digit}_{speaker}_{take}", target="speaker")
+    assert made.splits["train"].column("speaker") == ["theo"] and "class" not in made.splits["train"].columns
