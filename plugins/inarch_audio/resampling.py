@@ -1,7 +1,8 @@
 """Resampling by the kernels of `torchaudio.transforms.Resample`: windowed sincs, computed in double precision.
 
-They are applied as one product of matrices, which takes a half to a quarter of the time of torchaudio's convolution,
-and to a stretch of a recording as if it were resampled whole. Shapes: N samples.
+They are applied as one product of matrices, which takes a seventh of the time of torchaudio's convolution (8 to 16 kHz;
+48 to 16 kHz: two fifths; 44.1 to 16 kHz: the same), and to a stretch as if the recording were resampled whole.
+Shapes: N samples.
 """
 
 from fractions import Fraction
@@ -13,6 +14,7 @@ from torch import Tensor
 from torchaudio.transforms import Resample
 
 _TERMS = 1000
+_COLUMNS = 32  # measured: 16 to 64 are alike
 
 
 @lru_cache(maxsize=1024)
@@ -33,16 +35,15 @@ def resampled_length(count: int, ratio: Fraction) -> int:
 
 def needed(first: int, last: int, ratio: Fraction) -> tuple[int, int]:
     """Return the samples [start, end) that make samples [first, last): they reach over both ends of a recording."""
-    before, after = ratio.numerator, ratio.denominator
-    margin = _kernel(ratio)[1]
-    return first // after * before - margin, (-(-last // after)) * before + margin
+    _, before, after, margin = _kernel(ratio)
+    return first // after * before - margin, -(-last // after) * before + margin
 
 
 def apply(samples: Tensor, first: int, last: int, ratio: Fraction) -> Tensor:
     """Return resampled samples [first, last), made of those that `needed` says."""
-    kernel, _ = _kernel(ratio)
-    blocks = samples.unfold(0, kernel.shape[0], ratio.numerator) @ kernel
-    offset = first // ratio.denominator * ratio.denominator
+    kernel, before, after, _ = _kernel(ratio)
+    blocks = samples.unfold(0, kernel.shape[0], before) @ kernel
+    offset = first // after * after
     return blocks.reshape(-1)[first - offset : last - offset].contiguous()
 
 
@@ -56,7 +57,15 @@ def resample(samples: Tensor, ratio: Fraction) -> Tensor:
 
 
 @lru_cache(maxsize=128)  # a few kilobytes each, for usual rates and speeds
-def _kernel(ratio: Fraction) -> tuple[Tensor, int]:
-    """Return the kernel (taps, samples after), and how many samples before and behind a block it takes in."""
-    module = Resample(ratio.numerator, ratio.denominator)
-    return module.kernel[:, 0].t().contiguous(), module.width
+def _kernel(ratio: Fraction) -> tuple[Tensor, int, int, int]:
+    """Return the kernel (taps, samples after), samples before and after in a block, and the margin at both its ends.
+
+    A block is the least that repeats, or several of it: products with few columns are slow.
+    """
+    before, after = ratio.numerator, ratio.denominator
+    module = Resample(before, after)
+    once, margin, times = module.kernel[:, 0].t(), module.width, -(-_COLUMNS // after)
+    kernel = once.new_zeros(times * before + 2 * margin, times * after)
+    for time in range(times):
+        kernel[time * before :, time * after :][: once.shape[0], :after] = once
+    return kernel, times * before, times * after, margin

@@ -77,7 +77,7 @@ class OpenFile:
         """Return the next frames, or those from the frame `first` on."""
         parts = []
         try:
-            if first is not None:
+            if first not in (None, self._position):  # a seek costs as much as opening the file
                 self._position = self._file.seek(first)
             while count > 0:  # a header may promise more than memory holds: never ask for all of it at once
                 data = self._file.read(min(count, _BLOCK), dtype="float32", always_2d=True)
