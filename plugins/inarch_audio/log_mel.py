@@ -6,9 +6,9 @@ import warnings
 import torch
 from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
-from torchaudio.transforms import MelSpectrogram
 
 from inarch import RecipeError
+from inarch_audio.mel_power import MelPower
 from inarch_audio.spec_augment import blank
 
 _FLOOR = 1e-7  # power that counts as silence: the step of 16-bit recordings has about 1e-9 of full scale
@@ -44,9 +44,7 @@ class LogMel(nn.Module):
                 f"found {f_min:g} and {f_max:g}"
             )
         size = _transform_size(length, sample_rate, n_mels, f_min, f_max)
-        self.power = MelSpectrogram(
-            sample_rate, size, length, self.hop, n_mels=n_mels, f_min=f_min, f_max=f_max, pad_mode="constant"
-        )
+        self.power = MelPower(sample_rate, size, length, self.hop, n_mels=n_mels, f_min=f_min, f_max=f_max)
         self.mean, self.std = mean, std
 
     def frames(self, samples: int) -> int:

@@ -10,11 +10,11 @@ import torch
 import torchaudio
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from torchaudio.transforms import MelSpectrogram
 
 from inarch import Features, RecipeError, WeightsError, load_strictly, locate
 from inarch_audio.augment import Augment
 from inarch_audio.backbones import AudioBackbone
+from inarch_audio.mel_power import MelPower
 from inarch_audio.onnx_weights import read_onnx
 from inarch_audio.pipeline import Pipeline
 from inarch_audio.spec_augment import blank
@@ -47,10 +47,18 @@ class SpeechEmbedding(AudioBackbone):
             raise RecipeError(f"duration: expected {_LEAST / _RATE} s or more, what one token sees; found {duration}")
         pipeline = Pipeline(sample_rate=_RATE, duration=duration, overlap=overlap, pad="center")
         super().__init__({"weights": weights}, pipeline, augment)
-        self.power = MelSpectrogram(
-            _RATE, _TRANSFORM, win_length=400, hop_length=_FRAME, f_min=60.0, f_max=3800.0, n_mels=32,
-            norm="slaney", mel_scale="slaney", center=False,
-        )  # fmt: skip
+        self.power = MelPower(
+            _RATE,
+            _TRANSFORM,
+            400,
+            _FRAME,
+            n_mels=32,
+            f_min=60.0,
+            f_max=3800.0,
+            scale="slaney",
+            norm="slaney",
+            center=False,
+        )
         self.network = nn.Sequential(*map(_stage, (1, *_WIDTHS[:-1]), _WIDTHS, _POOLED))
         self.network.append(nn.Conv2d(_WIDTHS[-1], self.num_features, (3, 1), bias=False))
         self._checkpointing = False
