@@ -224,4 +224,15 @@ def _recordings(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return {"dataset.path": str(folder), "dataset.pattern": "*.flac"}
 
 
-SOURCES = {"hub": _hub, "table": _table, "package": _table, "conll": _conll, "folder": _folder}
+def _synthetic(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    return {"dataset.path": str(folder / "speech"), "dataset.words": ["one", "two", "three"], "dataset.voices": 16}
+
+
+SOURCES = {
+    "hub": _hub,
+    "table": _table,
+    "package": _table,
+    "conll": _conll,
+    "folder": _folder,
+    "synthetic_speech": _synthetic,
+}

@@ -1,7 +1,7 @@
 """The audio plugin: backbones of torchaudio, transformers and timm, metrics of transcripts. Imports nothing heavy."""
 
 from inarch import Register, hookimpl
-from inarch_audio import builders, event_metrics, transcript_metrics
+from inarch_audio import builders, datasets, event_metrics, transcript_metrics
 
 
 @hookimpl
@@ -17,6 +17,12 @@ def register_backbones(register: Register) -> None:
     )
     register("spectrogram", builders.spectrogram, domain="audio", verify=builders.verify)
     register("speech_embedding", builders.speech_embedding, domain="audio", verify=builders.verify)
+
+
+@hookimpl
+def register_datasets(register: Register) -> None:
+    """Register words in synthesised voices."""
+    register("synthetic_speech", datasets.synthetic_speech)
 
 
 @hookimpl
