@@ -23,11 +23,9 @@ def log_mel(rate=RATE, **options):
     return LogMel(rate, **{**settings, **options})
 
 
-@pytest.mark.parametrize("waveforms", [torch.Size([3, 16000]), torch.Size([2, 80000]), torch.Size([1, 100])])
+@pytest.mark.parametrize("waveforms", [torch.Size([3, 16000]), torch.Size([2, 80000]), torch.Size([1, 600])])
 @pytest.mark.parametrize("norm, scale, center", [(None, "htk", True), ("slaney", "slaney", True), (None, "htk", False)])
 def test_power_in_mel_bands_is_that_of_torchaudio(waveforms, norm, scale, center):
-    if waveforms[1] < 512 and not center:
-        pytest.skip("shorter than one frame")
     shared = {"n_mels": 32, "f_min": 60.0, "f_max": 7000.0, "center": center}
     theirs = MelSpectrogram(16000, 512, 400, 160, norm=norm, mel_scale=scale, pad_mode="constant", **shared)
     ours = MelPower(16000, 512, 400, 160, norm=norm, scale=scale, **shared)

@@ -243,11 +243,6 @@ def test_without_a_network_the_message_says_what_else_to_write(monkeypatch):
         backbone.load_weights()
 
 
-def test_an_address_where_nothing_is_says_so(tmp_path):
-    with pytest.raises(WeightsError, match="there is no such file"):
-        spectrogram(weights=tmp_path / "nothing.safetensors").load_weights()
-
-
 def test_drop_path_rises_to_the_rate_asked_for():
     for rate in (0.0, 0.3):
         backbone = spectrogram("test_convnext", drop_path=rate)
