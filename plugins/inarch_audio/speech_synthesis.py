@@ -92,7 +92,7 @@ def _make(path: Path, options: Mapping[str, Any]) -> None:
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
         _rename(aside, path)
     except OSError as error:
-        raise DataError(f"{path}: the recordings cannot be written: {error.strerror}") from None
+        raise DataError(f"{path}: the recordings cannot be written: {error.strerror or error}") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
