@@ -206,19 +206,12 @@ def _folder(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def _recordings(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Write recordings whose names say what the template of the recipe reads from them."""
-    values = {
-        "class": "0 1 2 3 4 5 6 7 8 9",
-        "speaker": "jackson theo lucas george nicolas yweweler",
-        "fold": "1 2 3 4 5",
-    }
+    speakers = ["jackson", "theo", "lucas", "george", "nicolas", "yweweler"]
     for row in range(ROWS["train"]):
-
-        def value(field: re.Match[str], row: int = row) -> str:
-            found = values.get(field[1], str(row)).split()
-            return found[(row // 3 if field[1] == "class" else row) % len(found)]
-
-        kind = "" if "{speaker}" in options["names"] else f"kind {row % 2}"
-        path = folder / kind / f"{re.sub('{(.+?)}', value, options['names'])}.flac"
+        speaker = speakers[(row + row // 10) % 6]
+        said = {"class": row // 3 % 10, "digit": row % 10, "fold": row % 5 + 1, "speaker": speaker}
+        name = re.sub("{(.+?)}", lambda field, said=said, row=row: str(said.get(field[1], row)), options["names"])
+        path = folder / ("" if "{speaker}" in options["names"] else f"kind {row % 2}") / f"{name}.flac"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(recording(row))
     return {"dataset.path": str(folder), "dataset.pattern": "*.flac"}
