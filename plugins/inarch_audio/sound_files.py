@@ -132,7 +132,8 @@ def verify_finite(samples: np.ndarray, sample_rate: int, first: int = 0) -> None
     bad = np.flatnonzero(~np.isfinite(samples))
     if len(bad):
         second = (first + int(bad[0])) / sample_rate
-        raise ValueError(f"holds {len(bad):,} samples that are NaN or infinite, the first at {second:.3f} s")
+        found = "1 sample that is" if len(bad) == 1 else f"{len(bad):,} samples that are"
+        raise ValueError(f"holds {found} NaN or infinite, {'' if len(bad) == 1 else 'the first '}at {second:.3f} s")
 
 
 def _open(source: str | bytes) -> _SoundFile:

@@ -198,7 +198,7 @@ def test_the_header_alone_tells_what_is_wrong(name):
     ({"array": np.zeros(9)}, "sampling_rate"),
     ({"array": np.zeros(9), "sampling_rate": 10}, "1,000 to 768,000 Hz"),
     ({"array": ["a"], "sampling_rate": RATE}, "integers or floats"),
-    ({"array": [0.0, np.nan], "sampling_rate": 2000}, "1 samples that are NaN or infinite, the first at 0.001 s"),
+    ({"array": [0.0, np.nan], "sampling_rate": 2000}, "1 sample that is NaN or infinite, at 0.001 s"),
 ])  # fmt: skip
 def test_a_raw_example_that_is_no_recording_says_so(raw, reason):
     with pytest.raises(ValueError, match=reason):
