@@ -138,6 +138,8 @@ def verify_finite(samples: np.ndarray, sample_rate: int, first: int = 0) -> None
 
 def _open(source: str | bytes) -> _SoundFile:
     try:
+        if isinstance(source, str) and source.lower().endswith(".mp3") and _as_text(_head(source)) is not None:
+            raise ValueError("libsndfile would look for frames in it all the same, and print what it finds instead")
         return _SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source)
     except Exception as error:  # libsndfile's errors, and soundfile's own for odd names
         raise ValueError(_why_unreadable(source, error)) from None

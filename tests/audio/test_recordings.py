@@ -269,3 +269,10 @@ builders.verify({str(path)!r})
 assert not {{"torch", "torchaudio", "transformers", "timm"}} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})
+
+
+def test_a_text_named_mp3_is_refused_without_a_word_of_the_decoder(tmp_path, capfd):
+    (tmp_path / "text.MP3").write_bytes(b"the cat sat on the mat\n" * 99)
+    with pytest.raises(ValueError, match="is text, not sound"):
+        read(tmp_path / "text.MP3", RATE)
+    assert capfd.readouterr() == ("", "")
