@@ -47,7 +47,7 @@ class Training:
     def __call__(self, raw: Any) -> Example:
         """Return `waveform` (N,), `samples` (), `clock` (2,), and with SpecAugment `masks` (M, 3)."""
         augment, rate = self.augment, self.pipeline.sample_rate
-        pace = _pace(augment.speed)
+        pace = self._pace(raw)
         start, end = self._stretch(raw, pace)
         waveform = resample(read(raw, rate, start, end), pace)[: self.pipeline.most]
         if self.noise is not None and random.random() < augment.noise_probability:
@@ -60,6 +60,15 @@ class Training:
         if augment.time_masks or augment.frequency_masks:
             example["masks"] = torch.tensor(list(_masks(augment)))
         return example
+
+    def _pace(self, raw: Any) -> Fraction:
+        """Return a random speed in hundredths, as resampling has small kernels for; what fits is not made too long."""
+        speed, most = self.augment.speed, self.pipeline.most
+        if speed is None:
+            return _AS_IT_IS
+        drawn = random.randint(round(speed[0] * 100), round(speed[1] * 100))
+        count = self.pipeline.samples(raw)
+        return Fraction(max(drawn, ceil(100 * count / most)) if most is not None and count <= most else drawn, 100)
 
     def _stretch(self, raw: Any, pace: Fraction) -> tuple[float, float]:
         """Return start and end, in seconds, of as much of a recording as makes one example at this pace."""
@@ -113,13 +122,6 @@ def fitted(waveform: Tensor, pipeline: Pipeline, start: float, pace: Fraction = 
         "samples": torch.tensor(samples),
         "clock": torch.tensor([seconds, float(pace)]),
     }
-
-
-def _pace(speed: tuple[float, float] | None) -> Fraction:
-    """Return a random speed in hundredths, for which resampling has small kernels."""
-    if speed is None:
-        return _AS_IT_IS
-    return Fraction(random.randint(round(speed[0] * 100), round(speed[1] * 100)), 100)
 
 
 def _masks(augment: Augment) -> Iterator[list[float]]:

@@ -161,6 +161,13 @@ def test_shift_leaves_at_least_half_of_a_short_recording():
     assert min(kept) >= 4000 and max(kept) == 8000
 
 
+@pytest.mark.parametrize("pad", ["end", "none"])
+def test_a_recording_that_fits_is_not_made_too_long_to_fit(pad):
+    for seed in range(20):
+        example = training(Augment(speed=(0.5, 0.9)), seed, tone(0.97), pad=pad)
+        assert RATE * 0.97 <= example["samples"] <= RATE and example["clock"][1] >= 0.97
+
+
 @pytest.mark.parametrize("speed", [0.9, 1.1])
 def test_speed_changes_pitch_and_length_and_the_clock_tells(speed):
     example = training(Augment(speed=(speed, speed)), 0, tone(2.0), duration=None, pad="none")
