@@ -42,7 +42,7 @@ def _expand(inputs: Sequence[str], column: str | list[str]) -> Iterator[Any]:
         if name == "-":
             yield from _lines()
         elif path.is_dir():
-            yield from _files(path)
+            yield from _files(name)
         elif path.suffix.lower() in SUFFIXES:
             yield from _rows(path, column)
         else:
@@ -55,14 +55,34 @@ def _lines() -> Iterator[str]:
         yield line.decode("utf-8", "surrogateescape").rstrip("\r\n")
 
 
-def _files(folder: str | Path) -> Iterator[Path]:
-    """Yield the files below a folder as the file system lists them: sorting would hold a million names in memory."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir() and not entry.name.startswith("."):
-                yield from _files(entry.path)
-            elif not entry.name.startswith("."):
+def _files(folder: str, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:
+    """Yield the files below a folder as the file system lists them: sorting would hold a million names in memory.
+
+    Links to folders are followed, but not back into a folder that they lie in (`above`: device and inode). A folder
+    that cannot be listed is yielded itself, for whoever reads it to say why.
+    """
+    try:
+        status = os.stat(folder)  # noqa: PTH116  (a million names need no objects)
+        entries = os.scandir(folder)
+    except OSError:
+        yield Path(folder)
+        return
+    own = status.st_dev, status.st_ino
+    with entries:
+        for entry in () if own in above else entries:
+            if entry.name.startswith("."):
+                continue
+            if _is_folder(entry):
+                yield from _files(entry.path, above | {own})
+            else:
                 yield Path(entry.path)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _rows(path: Path, column: str | list[str]) -> Iterator[Any]:

@@ -59,6 +59,18 @@ def test_the_files_of_a_folder_and_of_those_in_it_are_predicted(
     assert sorted(names) == ["a.txt", "b.txt", "c.txt"]
 
 
+def test_links_to_folders_are_followed_but_never_in_a_circle(tmp_path: Path, predicted: Callable[..., Result]) -> None:
+    for name in ("folder/a.txt", "elsewhere/b.txt"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("")
+    for name, goal in (("up", ".."), ("other", "../elsewhere"), ("itself", "itself"), ("gone.txt", "nowhere")):
+        (tmp_path / "folder" / name).symlink_to(goal)
+    (tmp_path / "elsewhere" / "back").symlink_to("../folder")
+    ended = predicted(tmp_path / "folder", "--json")
+    names = [Path(json.loads(line)["input"]).name for line in ended.stdout.splitlines()]
+    assert sorted(set(names)) == ["a.txt", "b.txt", "gone.txt", "itself"] and len(names) < 20
+
+
 def test_a_column_of_another_name_is_chosen_and_a_missing_one_is_an_error(
     tmp_path: Path, predicted: Callable[..., Result]
 ) -> None:
