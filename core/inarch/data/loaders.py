@@ -98,18 +98,19 @@ class Examples(TorchDataset[Item]):
 
     def unreadable(self) -> Iterator[tuple[int, str]]:
         """Yield which rows cannot be read, or in train cannot carry their targets, as lengths tell beforehand."""
-        if self.inputs is None or self.lengths is None:
+        if self.inputs is None:
             return
         yield from self.inputs.unreadable()
         targets = self.rows.column(self.dataset.target) if self.refuses and self.split == "train" else []
-        for index, (target, length) in enumerate(zip(targets, self.lengths.tolist(), strict=False)):
-            windows = self.inputs.windows(index) if length else ()
+        lengths = [None] * len(targets) if self.lengths is None else self.lengths.tolist()
+        for index, (target, length) in enumerate(zip(targets, lengths, strict=False)):
             try:
+                windows = () if length == 0 else self.inputs.windows(index)
                 if self.whole and windows:
                     raise ValueError(_too_long(windows))
                 if length and not windows:
                     self.refuse(target, length)
-            except ValueError as error:
+            except (OSError, ValueError) as error:
                 yield index, str(error)
 
     def __getitem__(self, key: Key) -> Item:

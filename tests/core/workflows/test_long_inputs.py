@@ -52,12 +52,18 @@ def test_places_are_those_in_the_whole_input(marked: Path, tmp_path: Path, task:
         assert len(found["tags"]) == len(text)
 
 
-def test_an_input_that_training_would_cut_is_refused_where_a_part_has_not_the_target(
-    marked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("measured", [True, False])
+def test_an_input_that_training_would_cut_is_refused_before_the_first_step_where_a_part_has_not_the_target(
+    marked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: bool
 ) -> None:
+    from inarch_toy.spelling import Letters
+
     from inarch.builtin.span import Span
 
     monkeypatch.setattr(Span, "whole", True)
+    if not measured:
+        monkeypatch.setattr(Letters, "measure", inarch.Backbone.measure)
+    monkeypatch.setattr(Span, "loss", None)  # no step is taken
     with pytest.raises(DataError, match=r"line \d+: its length is \d+, and 8 go through .* leave it out.*on_error"):
         inarch.train(marked, {**TASKS["span"], **WINDOWED}, out=tmp_path / "run")
 
