@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from inarch import checkpoint
-from inarch.data.inputs import Inputs, Seen, kept_by
+from inarch.data.inputs import Inputs, Seen, in_portions, kept_by
+from inarch.data.order import evaluation_batches
 from inarch.document import Document
 from inarch.errors import RunError, WeightsError, listing
 from inarch.interfaces.backbone import Backbone, Window
@@ -83,10 +84,9 @@ class Bundle:
         """Return the predictions of a chunk, made in batches of inputs of similar length."""
         inputs = self._inputs(chunk)
         found: list[dict[str, Any]] = [{} for _ in chunk]
-        order = range(len(chunk)) if inputs.lengths is None else np.argsort(-inputs.lengths, kind="stable").tolist()
-        for start in range(0, len(chunk), batch_size):
+        for batch in evaluation_batches(len(chunk), batch_size, inputs.lengths, inputs.counts):
             read: dict[int, Seen] = {}
-            for index in order[start : start + batch_size]:
+            for index in batch:
                 try:
                     if len(inputs.windows(index)) > batch_size:
                         outputs = self._long(inputs.windows(index), batch_size)
@@ -104,10 +104,9 @@ class Bundle:
         return found
 
     def _long(self, windows: Sequence[Window], batch_size: int) -> Any:
-        """Return the outputs of one input, of which only `batch_size` windows are in memory at a time."""
-        transform = self.model.backbone.transform(False)
-        chunks = (windows[start : start + batch_size] for start in range(0, len(windows), batch_size))
-        parts = [self._outputs([Seen([transform(window)], None) for window in chunk], batch_size) for chunk in chunks]
+        """Return the outputs of one input, of whose windows few are in memory at a time."""
+        examples = map(self.model.backbone.transform(False), windows)
+        parts = [self._outputs(seen, batch_size) for seen in in_portions(examples, batch_size)]
         return self.model.join(concatenate(parts), [torch.from_numpy(kept_by(windows))])
 
     def _inputs(self, raws: Sequence[Any]) -> Inputs:

@@ -88,6 +88,41 @@ def test_a_class_is_the_mean_over_windows(runs: dict[str, Path], tmp_path: Path)
     assert whole["scores"] == pytest.approx(opened.predict([path], batch_size=500)[0]["scores"], abs=1e-5)
 
 
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> Callable[[inarch.Backbone], list[int]]:
+    """Return a list that will say how many examples, windows too, go through a backbone together."""
+
+    def noted(backbone: inarch.Backbone) -> list[int]:
+        counts: list[int] = []
+        collate = backbone.collate
+        monkeypatch.setattr(backbone, "collate", lambda examples: counts.append(len(examples)) or collate(examples))
+        return counts
+
+    return noted
+
+
+def test_half_a_minute_of_a_long_recording_goes_through_at_once(
+    runs: dict[str, Path], tmp_path: Path, together: Callable[[inarch.Backbone], list[int]]
+) -> None:
+    opened = inarch.load(runs["classifier"])
+    counts = together(opened.model.backbone)
+    opened.predict([minutes(tmp_path / "long.flac", 2)])
+    assert sum(counts) == 80 and max(counts) == 16  # of two seconds each
+
+
+def test_recordings_of_some_windows_go_through_together_up_to_the_batch_size(
+    runs: dict[str, Path], tmp_path: Path, together: Callable[[inarch.Backbone], list[int]]
+) -> None:
+    seconds = [1, 8, 9, 7, 8.5, 1.5, 7.5, 1]
+    files = [write(tmp_path / f"{n}.wav", tone(length, 400, RATE), RATE) for n, length in enumerate(seconds)]
+    opened = inarch.load(runs["classifier"])
+    counts = together(opened.model.backbone)
+    found = opened.predict(files, batch_size=8)
+    assert sum(counts) == sum(max(1, len(opened.model.backbone.windows(file))) for file in files) and max(counts) <= 8
+    for file, mine in zip(files, found, strict=True):
+        assert mine["scores"] == pytest.approx(opened.predict([file])[0]["scores"], abs=1e-5)
+
+
 @pytest.mark.parametrize("head", ["tagger", "ctc"])
 def test_a_broken_end_of_a_long_recording_is_an_error(runs: dict[str, Path], tmp_path: Path, head: str) -> None:
     data = minutes(tmp_path / "long.flac", 3).read_bytes()

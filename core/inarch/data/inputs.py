@@ -1,12 +1,16 @@
 """Raw inputs as examples: prepared together where the backbone can, else transformed one by one."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from inarch.interfaces.backbone import Backbone, Example, Window
+
+PORTION = 2 << 20
+"""Bytes, 32 seconds of sound at 16 kHz. Activations are far larger: the encoder of Whisper tiny.en needs 1.1 GB for 32
+windows of 30 s, and on a CPU one at a time is as fast."""
 
 
 class Seen(NamedTuple):
@@ -103,6 +107,21 @@ def see(raw: Any, transform: Any, windows: Sequence[Window], separate: bool) -> 
     if windows:
         return Seen([transform(window) for window in windows], kept_by(windows))
     return Seen([transform(part) for part in split_parts(raw, separate)], None)
+
+
+def in_portions(examples: Iterable[Example], most: int) -> Iterator[list[Seen]]:
+    """Yield the windows of one long input that go through together: at most `most`, of `PORTION` bytes or one alone."""
+    portion: list[Seen] = []
+    held = 0
+    for example in examples:
+        size = sum(tensor.nbytes for tensor in example.values())
+        if portion and (len(portion) == most or held + size > PORTION):
+            yield portion
+            portion, held = [], 0
+        portion.append(Seen([example], None))
+        held += size
+    if portion:
+        yield portion
 
 
 def kept_by(windows: Sequence[Window]) -> "np.ndarray[Any, Any]":
