@@ -113,7 +113,7 @@ def compared(texts: list[str] = TEXTS, prepared: bool = True, skip: bool = False
     """Texts of two classes for the head that compares each with a partner."""
     dataset = inarch.Dataset({"train": Rows({"text": texts, "kind": KINDS})}, "text", "kind")
     backbone = Letters("none", 4, prepared, None)
-    return Examples(dataset, "train", backbone, embedder(read_embedder(dataset), 4), 0, skip)
+    return Examples(dataset, "train", backbone, embedder(read_embedder(dataset, {"loss": "cosine"}), 4), 0, skip)
 
 
 def texts_of(item: Item) -> list[str]:

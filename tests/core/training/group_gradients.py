@@ -52,7 +52,7 @@ def make_texts(kind: str) -> tuple[Model, Examples]:
     head = (
         tagger(read_segments(dataset), 8, class_weights={"x": 3.0})
         if kind == "segments"
-        else embedder(read_embedder(dataset), 8)
+        else embedder(read_embedder(dataset, {"loss": "cosine"}), 8)
     )
     return Model(backbone, head).double(), Examples(dataset, "train", backbone, head, 0, False)
 
