@@ -161,7 +161,9 @@ def test_the_parts_of_a_pair_are_rows_beside_each_other(epoch: int | None, prepa
     rows = Rows({"one": TEXTS[:3], "other": TEXTS[3:], "like": [0.0, 0.5, 1.0]})
     dataset = inarch.Dataset({"train": rows}, ("one", "other"), "like")
     backbone = Letters("none", 4, prepared, 5)
-    item = Examples(dataset, "train", backbone, embedder(read_embedder(dataset), 4), 0, False)[(epoch, [2, 0], 2)]
+    item = Examples(dataset, "train", backbone, embedder(read_embedder(dataset, {"loss": "cosine"}), 4), 0, False)[
+        (epoch, [2, 0], 2)
+    ]
     assert texts_of(item) == ["abcde", "bb", "abc", "a"]  # cut after five letters
     assert item["targets"].tolist() == [1.0, 0.0] and item["tokens"] == (11, 20)
 
