@@ -17,11 +17,16 @@ class Noise:
     """The recordings below a folder, listed once and in order, as stretches of any length at one sample rate."""
 
     def __init__(self, folder: str, sample_rate: int) -> None:
-        found = locate(folder, RecipeError)
+        try:
+            found = locate(folder, RecipeError)
+        except RecipeError as error:
+            raise RecipeError(f"backbone.augment.noise: {error}") from None
         self.files = sorted(str(path) for path in found.rglob("*") if path.suffix.lower() in SUFFIXES)
         if not self.files:
             endings = ", ".join(sorted(SUFFIXES))
-            raise RecipeError(f"augment: noise: expected a folder with recordings ({endings}), found none in {folder}")
+            raise RecipeError(
+                f"backbone.augment.noise: expected a folder with recordings ({endings}), found none in {folder}"
+            )
         self.sample_rate = sample_rate
 
     def __call__(self, count: int) -> Tensor:

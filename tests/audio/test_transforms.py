@@ -223,7 +223,7 @@ def test_where_signal_or_noise_is_silent_nothing_is_added():
 def test_a_folder_without_noise_is_a_mistake_in_the_recipe(tmp_path):
     (tmp_path / "empty").mkdir()
     for folder, reason in (("missing", "there is no such file or folder"), ("empty", "found none in")):
-        with pytest.raises(RecipeError, match=reason):
+        with pytest.raises(RecipeError, match=rf"^backbone\.augment\.noise: .*{reason}"):
             training_transform(pipeline(), Augment(noise=str(tmp_path / folder)))
 
 
