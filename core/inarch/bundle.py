@@ -24,7 +24,7 @@ from inarch.document import Document
 from inarch.errors import RunError, WeightsError, listing
 from inarch.interfaces.backbone import Backbone, Window
 from inarch.interfaces.dataset import Targets
-from inarch.model import Model, concatenate
+from inarch.model import Model, collect
 from inarch.plugins import Entry, build, loaded
 from inarch.schema import bind, plain
 from inarch.weights import fingerprint, load_strictly, savable
@@ -106,8 +106,8 @@ class Bundle:
     def _long(self, windows: Sequence[Window], batch_size: int) -> Any:
         """Return the outputs of one input, of whose windows few are in memory at a time."""
         examples = map(self.model.backbone.transform(False), windows)
-        parts = [self._outputs(seen, batch_size) for seen in in_portions(examples, batch_size)]
-        return self.model.join(concatenate(parts), [torch.from_numpy(kept_by(windows))])
+        parts = (self._outputs(seen, batch_size) for seen in in_portions(examples, batch_size))
+        return self.model.join(collect(parts, len(windows)), [torch.from_numpy(kept_by(windows))])
 
     def _inputs(self, raws: Sequence[Any]) -> Inputs:
         """Return inputs as training had them: of several columns in that order; a missing one is None."""
