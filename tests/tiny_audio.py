@@ -32,6 +32,12 @@ def alone(batch: dict[str, Tensor], index: int, cut: bool = True) -> dict[str, T
     return {**one, "waveform": one["waveform"][:, : int(one["samples"])]} if cut else one
 
 
+def whole(example: dict[str, Tensor]) -> dict[str, Tensor]:
+    """An example without the last samples, which no token of a kernel of 400 and a hop of 320 sees."""
+    count = (example["samples"] - 400) // 320 * 320 + 400
+    return {**example, "waveform": example["waveform"][:, : int(count)], "samples": count}
+
+
 @torch.no_grad()
 def farthest(backbone: Any, batch: dict[str, Tensor], cut: bool = True) -> float:
     """The largest difference of any real token or pooled feature between a batch and its examples alone."""

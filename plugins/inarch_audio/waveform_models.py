@@ -21,7 +21,9 @@ class WaveformBackbone(AudioBackbone):
     """Convolutions over the waveform, then blocks of a transformer; padding never changes a token.
 
     Where the first convolution is followed by a group norm, its mean and variance are over time, padding included, and
-    the network was trained without a mask: such networks hear examples of equal length together, without padding.
+    the network was trained without a mask: such networks hear examples of equal length together, without padding. So
+    that many are of equal length, they hear whole tokens: the last samples, fewer than a hop, which no token sees, are
+    left out.
     Those with layer norms hear the batch at once, and a mask hides the padding from convolutions and attention.
     """
 
@@ -84,8 +86,9 @@ class WaveformBackbone(AudioBackbone):
 
     def forward(self, **batch: Tensor) -> Features:
         """Return features of `waveform` (B, N), `samples` (B,) and `clock` (B, 2)."""
-        samples = batch["samples"].clamp_min(self.pipeline.least)
-        waveform = batch["waveform"]
+        samples, waveform = batch["samples"].clamp_min(self.pipeline.least), batch["waveform"]
+        if self._group_norm:
+            samples = (self.frames(samples) - 1) * self.hop + self.pipeline.least
         if self._epsilon is not None:
             waveform = normalise(waveform, samples, self._epsilon)
         if self._group_norm:

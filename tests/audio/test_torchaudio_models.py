@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_audio import LENGTHS, alone, bundle, farthest, noise, stir
+from tiny_audio import LENGTHS, alone, bundle, farthest, noise, stir, whole
 from torchaudio import pipelines
 
 from inarch import RecipeError, WeightsError
@@ -72,7 +72,14 @@ def test_group_norm_models_never_see_padding(build, monkeypatch, name):
 
     monkeypatch.setattr(backbone, "encode", encode)
     backbone(**noise())
-    assert seen == [((1, 400), None), ((2, 8000), None), ((1, 12345), None), ((1, 16000), None)]
+    assert seen == [((1, 400), None), ((2, 7760), None), ((1, 12240), None), ((1, 15760), None)]
+
+
+@pytest.mark.parametrize("name", GROUP_NORM)
+def test_examples_of_as_many_tokens_are_heard_together_for_no_token_sees_the_last_samples(build, name):
+    backbone, example = build(name), alone(noise(), 3)
+    with torch.no_grad():
+        assert torch.equal(backbone(**example).tokens, backbone(**whole(example)).tokens)
 
 
 @pytest.mark.parametrize("name", LAYER_NORM)
@@ -89,7 +96,7 @@ def test_features_are_those_of_the_model_that_torchaudio_makes(narrow, downloads
     saved(found, downloads / found._path)
     backbone = builders.torchaudio(model=name).eval()
     backbone.load_weights()
-    example = alone(noise(), 3)
+    example = whole(alone(noise(), 3))
     with torch.no_grad():
         expected, _ = found.get_model()(example["waveform"])
         assert torch.allclose(backbone(**example).tokens, expected, atol=1e-5)

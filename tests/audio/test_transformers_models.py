@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 import transformers
-from tiny_audio import alone, farthest, folders, noise, opened, save
+from tiny_audio import alone, farthest, folders, noise, opened, save, whole
 from transformers import AutoModel, Wav2Vec2FeatureExtractor
 
 from inarch import RecipeError
@@ -39,7 +39,7 @@ def test_padding_and_the_batch_change_nothing(build, name, layers):
 @pytest.mark.parametrize("name", WAVES)
 def test_features_are_those_of_transformers(folder, build, name):
     network = AutoModel.from_pretrained(folder(name)).eval()
-    example = alone(noise(), 3)
+    example = whole(alone(noise(), 3))
     values = Wav2Vec2FeatureExtractor()(example["waveform"][0].numpy(), sampling_rate=16000, return_tensors="pt")
     with torch.no_grad():
         expected = network(values["input_values"]).last_hidden_state
@@ -60,7 +60,7 @@ def test_the_states_of_layers_begin_before_the_first_block(folder, build, name):
 
 def test_waveforms_are_normalised_as_the_model_says(build, tmp_path):
     save("wavlm", tmp_path)
-    example = alone(noise(), 0)
+    example = whole(alone(noise(), 0))
     louder = {**example, "waveform": 3 * example["waveform"]}
     with torch.no_grad():
         backbone = build(tmp_path)
