@@ -72,12 +72,12 @@ def test_a_component_name_taken_twice_names_both_distributions(inarch, install) 
 
 
 def test_a_plugin_name_taken_twice_names_both_distributions_and_uses_neither(inarch, install) -> None:
-    install("same", REGISTERS.format(name="first"), "one")
-    site = install("same", REGISTERS.format(name="second"), "two")
+    install("same", REGISTERS.format(name="of_one"), "one")
+    site = install("same", REGISTERS.format(name="of_two"), "two")
     known = {p["name"]: p for p in json.loads(inarch("plugins", "--json", env={"PYTHONPATH": str(site)}).stdout)}
     assert "one 1.0" in known["same"]["error"] and "two 1.0" in known["same"]["error"]
     listed = inarch("list", "metrics", env={"PYTHONPATH": str(site)}).stdout
-    assert "first" not in listed and "second" not in listed
+    assert "of_one" not in listed and "of_two" not in listed
 
 
 def test_a_plugin_called_core_does_not_harm_the_core(inarch, install, toy_recipe: Path) -> None:
