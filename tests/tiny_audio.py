@@ -12,8 +12,8 @@ import transformers
 from torch import Tensor
 from torchaudio import pipelines
 
+from inarch import quiet
 from inarch_audio import builders
-from inarch_audio.pretrained import quiet
 
 LENGTHS = [16000, 400, 8000, 12345, 8000]  # samples; 400 make one token
 

@@ -4,6 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from inarch.addresses import absolute as absolute
+    from inarch.addresses import find_model as find_model
     from inarch.addresses import locate as locate
     from inarch.builtin.segments import find_segments as find_segments
     from inarch.builtin.segments import write_tags as write_tags
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from inarch.interfaces.strategy import Strategy as Strategy
     from inarch.schema import Address as Address
     from inarch.schema import Range as Range
+    from inarch.silence import quiet as quiet
     from inarch.training.progress import Progress as Progress
     from inarch.weights import load_strictly as load_strictly
     from inarch.weights import read_state as read_state
@@ -59,12 +62,15 @@ _HOME = {
     "Targets": "inarch.interfaces.dataset",
     "WeightsError": "inarch.errors",
     "Window": "inarch.interfaces.backbone",
+    "absolute": "inarch.addresses",
+    "find_model": "inarch.addresses",
     "find_segments": "inarch.builtin.segments",
     "hookimpl": "inarch.hookspecs",
     "load": "inarch.bundle",
     "load_strictly": "inarch.weights",
     "locate": "inarch.addresses",
     "open_text": "inarch.data.reading",
+    "quiet": "inarch.silence",
     "read_state": "inarch.weights",
     "split_files": "inarch.data.folder",
     "train": "inarch.workflows.train",

@@ -2,25 +2,18 @@
 
 import copy
 import json
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from torch import Tensor
 from transformers import AutoConfig, WhisperConfig
-from transformers.utils import logging
 
-from inarch import RecipeError, WeightsError, locate, read_state
+from inarch import RecipeError, WeightsError, absolute, find_model, quiet, read_state
 from inarch_audio.ctranslate2 import is_whisper, read_whisper
 
-_LOCAL = re.compile(r"package:|[./~]|[^/]*$|.*/.*/")
-"""What cannot be owner/name of the hub."""
 _CONFIG, _FRONT_END = "config.json", "preprocessor_config.json"
 _WEIGHTS = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
 _UNSAFE = ["*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack"]
@@ -47,7 +40,7 @@ class Source:
             if not weights.endswith(".safetensors"):
                 raise WeightsError(f"backbone.weights: expected a safetensors file, found {weights}; {_CONVERT}")
             return read_state(weights), weights
-        place = _find(self.model, self.revision, _WEIGHTS)
+        place = find_model(self.model, _WEIGHTS, self.revision)
         if converted := _converted(place):
             return read_whisper(converted)[1], self.model
         single = place / "model.safetensors"
@@ -68,7 +61,7 @@ class Source:
 def open_source(model: str, revision: str | None, files: str | None) -> Source:
     """Find a model, in the folder `files` of a bundle if there is one."""
     model = absolute(model)
-    place = Path(files) if files else _find(model, revision, [_CONFIG, _FRONT_END])
+    place = Path(files) if files else find_model(model, [_CONFIG, _FRONT_END], revision)
     if not files and (converted := _converted(place)):
         return Source(model, None, WhisperConfig(**read_whisper(converted)[0]), {})
     if not (place / _CONFIG).is_file():
@@ -82,12 +75,6 @@ def open_source(model: str, revision: str | None, files: str | None) -> Source:
         raise RecipeError(f"{model} cannot be opened by transformers: {told[:300]}") from error
     commit = place.name if place.parent.name == "snapshots" else None  # where the hub's client keeps its copies
     return Source(model, commit or revision, config, front_end)
-
-
-def absolute(address: str) -> str:
-    """Return an address; of a folder or file that is here, which may be relative, the absolute path."""
-    path = Path(address).expanduser()
-    return str(path.resolve()) if address not in ("", "pretrained", "none") and path.exists() else address
 
 
 def without_head(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -122,39 +109,6 @@ def load(network: Any, config: Any, state: Mapping[str, Tensor], origin: str) ->
     if told:
         raise WeightsError(f"{origin}: the weights do not fit the model; " + "; ".join(told))
     network.load_state_dict(loaded.state_dict())
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence transformers and the hub's client: what matters, inarch says itself."""
-    verbosity, bars, hub = logging.get_verbosity(), logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-        if hub:
-            enable_progress_bars()
-
-
-def _find(model: str, revision: str | None, wanted: list[str]) -> Path:
-    """Return the folder or file of a model; of one on the hub, a copy with the `wanted` files."""
-    if Path(model).exists() or _LOCAL.match(model):
-        return locate(model, WeightsError)
-    try:
-        with quiet():
-            return Path(snapshot_download(model, revision=revision, allow_patterns=wanted))
-    except Exception as error:  # the hub's client raises anything
-        told = str(error).strip().split("\n")[0]
-        raise WeightsError(
-            f"{model} is no folder here, and could not be fetched from the hub ({type(error).__name__}: {told}). "
-            "Without a network, let model be the path of a folder, ./NAME for example, or package:DISTRIBUTION/FOLDER "
-            "of an installed package."
-        ) from error
 
 
 def _converted(place: Path) -> Path | None:

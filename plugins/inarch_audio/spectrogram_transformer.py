@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torchaudio.compliance.kaldi import get_mel_banks
 from transformers import ASTModel
 
-from inarch import Features, RecipeError, WeightsError
+from inarch import Features, RecipeError, WeightsError, quiet
 from inarch_audio.augment import Augment
 from inarch_audio.layer_weights import LayerWeights
 from inarch_audio.pipeline import Pipeline
-from inarch_audio.pretrained import Source, load, quiet, without_head
+from inarch_audio.pretrained import Source, load, without_head
 from inarch_audio.spec_augment import blank
 from inarch_audio.transformers_network import TransformersNetwork
 from inarch_audio.waveform_models import check_rate

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from inarch import RecipeError, unknown
+from inarch import RecipeError, absolute, unknown
 from inarch_audio.augment import Augment
-from inarch_audio.pretrained import absolute, open_source
+from inarch_audio.pretrained import open_source
 from inarch_audio.spectrogram_transformer import SpectrogramTransformer
 from inarch_audio.transformers_network import TransformersNetwork
 from inarch_audio.transformers_waveforms import WaveformTransformer

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from transformers import AutoModel
 
-from inarch import RecipeError
+from inarch import RecipeError, quiet
 from inarch_audio.augment import Augment
-from inarch_audio.pretrained import Source, load, quiet, without_head
+from inarch_audio.pretrained import Source, load, without_head
 from inarch_audio.transformers_network import TransformersNetwork
 from inarch_audio.waveform_models import WaveformBackbone
 

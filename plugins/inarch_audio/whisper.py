@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from transformers.audio_utils import mel_filter_bank
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from inarch import Features, RecipeError, load_strictly
+from inarch import Features, RecipeError, load_strictly, quiet
 from inarch_audio.augment import Augment
 from inarch_audio.layer_weights import LayerWeights
 from inarch_audio.pipeline import Pipeline
-from inarch_audio.pretrained import Source, quiet, without_head
+from inarch_audio.pretrained import Source, without_head
 from inarch_audio.spec_augment import blank
 from inarch_audio.transformers_network import TransformersNetwork
 from inarch_audio.waveform_models import check_rate

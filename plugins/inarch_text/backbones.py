@@ -15,7 +15,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
-from inarch import Backbone, Features, RecipeError
+from inarch import Backbone, Features, RecipeError, absolute, quiet
 from inarch_text import pretrained
 from inarch_text.pooling import Pooling
 from inarch_text.tokenized import Tokenized, collate
@@ -37,8 +37,8 @@ class TextBackbone(Backbone):
 
     def __init__(self, *, model: str, files: str | None, **options: Any) -> None:
         super().__init__()
-        model, code = pretrained.absolute(model), options["remote_code"] == "allow"
-        with pretrained.quiet():
+        model, code = absolute(model), options["remote_code"] == "allow"
+        with quiet():
             folder = Path(files) if files else pretrained.find(model, options["revision"], code)
             self._files = {path.name: path.read_bytes() for path in folder.glob("*.py")} if code else {}
             if code:
@@ -48,7 +48,7 @@ class TextBackbone(Backbone):
             tokenizer, self._told = pretrained.read_tokenizer(folder, model, code)
             full = pretrained.make(self.config, model, code)
         self.model, self._kind = _text_part(full, model), type(full)
-        options["weights"] = pretrained.absolute(options["weights"])
+        options["weights"] = absolute(options["weights"])
         options["pooling"] = _pooling(options["pooling"], self.config)
         self.num_features = self.config.get_text_config().hidden_size
         self.pooling = Pooling(options["pooling"], self.num_features)

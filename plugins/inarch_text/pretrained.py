@@ -4,25 +4,19 @@ import copy
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
-from transformers.utils import logging
 
-from inarch import RecipeError, RunError, WeightsError, locate, read_state
+from inarch import RecipeError, RunError, WeightsError, find_model, quiet, read_state
 
 ATTENTION: str | None = None
 """How attention is computed; None is transformers' choice: `sdpa` where the model has it, else `eager`."""
-_LOCAL = re.compile(r"package:|[./~]|[^/]*$|.*/.*/")
-"""What cannot be owner/name of the hub. (Of the few models of the hub without an owner, each has one by now.)"""
 _SMALL = ["*.json", "*.txt", "*.model", "*.tiktoken"]
 _WEIGHTS = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
 _UNSAFE = ["*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack"]
@@ -31,54 +25,12 @@ _POOLER = r"(^|\.)(pooler|position_ids)(\.|$)"
 _HEADS = r"lm_head|embed_out|cls\.|classifier|score|qa_outputs|\w*predictions|vocab_(transform|layer_norm|projector)"
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence what transformers and the hub's client print: what matters, inarch says itself, as errors and notes."""
-    verbosity, bars, hub = logging.get_verbosity(), logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-        if hub:
-            enable_progress_bars()
-
-
-def absolute(address: str) -> str:
-    """Return an address; of a folder or file that is here, which may be relative, the absolute path."""
-    path = Path(address).expanduser()
-    return str(path.resolve()) if address not in ("", "pretrained", "none") and path.exists() else address
-
-
 def find(model: str, revision: str | None, code: bool, weights: bool = False) -> Path:
     """Return the folder of a model; of one on the hub, a copy with its small files, or with `weights` those."""
-    if Path(model).is_dir() or _LOCAL.match(model):
-        folder = _locate(model)
-        if not (folder / "config.json").is_file():
-            raise WeightsError(f"{model}: expected a folder with a config.json, as save_pretrained writes it")
-        return folder
-    wanted = _WEIGHTS if weights else [*_SMALL, *(["*.py"] if code else [])]
-    try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=wanted))
-    except Exception as error:  # the hub's client raises anything
-        told = str(error).strip().split("\n")[0]
-        raise WeightsError(
-            f"{model} is no folder here, and could not be fetched from the hub ({type(error).__name__}: {told}). "
-            "Without a network, let model be the path of a folder, ./NAME for example, or package:DISTRIBUTION/FOLDER "
-            "of an installed package."
-        ) from error
-
-
-def _locate(model: str) -> Path:
-    try:
-        return locate(model, WeightsError)
-    except WeightsError as error:
-        hint = "" if re.search(r"[:/~]", model) else "; a model of the hub is OWNER/NAME, google-bert/bert-base-uncased"
-        raise WeightsError(f"{error}{hint}") from None
+    folder = find_model(model, _WEIGHTS if weights else [*_SMALL, *(["*.py"] if code else [])], revision)
+    if not weights and not (folder / "config.json").is_file():
+        raise WeightsError(f"{model}: expected a folder with a config.json, as save_pretrained writes it")
+    return folder
 
 
 _trusted: list[dict[str, bytes]] = []

@@ -14,8 +14,8 @@ from transformers import (
     AutoModelForSequenceClassification,
 )
 
-from inarch import RecipeError, WeightsError
-from inarch_text import builders, pretrained
+from inarch import RecipeError, WeightsError, quiet
+from inarch_text import builders
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_the_weights_are_those_of_the_file(folder):
 def test_heads_in_the_file_are_left_out(tiny, tmp_path, family, kind):
     folder = shutil.copytree(tiny(family), tmp_path / "model")
     network = kind.from_config(AutoConfig.from_pretrained(folder))
-    with pretrained.quiet():
+    with quiet():
         network.save_pretrained(folder)
     backbone = load(folder)
     saved = {key: value for key, value in load_file(folder / "model.safetensors").items() if "decoder" not in key}
@@ -78,7 +78,7 @@ def test_of_an_encoder_decoder_the_encoder_is_loaded(tiny):
 
 def test_files_may_be_cut_to_shards(folder):
     whole = load(folder).state_dict()
-    with pretrained.quiet():
+    with quiet():
         network = AutoModel.from_pretrained(folder)
         (folder / "model.safetensors").unlink()
         network.save_pretrained(folder, max_shard_size="20KB")
