@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from inarch.interfaces.run import Run as Run
     from inarch.interfaces.strategy import Phase as Phase
     from inarch.interfaces.strategy import Strategy as Strategy
+    from inarch.interfaces.strategy import Trained as Trained
     from inarch.schema import Address as Address
     from inarch.schema import Range as Range
     from inarch.silence import quiet as quiet
@@ -60,6 +61,7 @@ _HOME = {
     "Strategy": "inarch.interfaces.strategy",
     "Stream": "inarch.interfaces.dataset",
     "Targets": "inarch.interfaces.dataset",
+    "Trained": "inarch.interfaces.strategy",
     "WeightsError": "inarch.errors",
     "Window": "inarch.interfaces.backbone",
     "absolute": "inarch.addresses",

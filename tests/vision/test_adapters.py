@@ -132,7 +132,7 @@ def test_gradient_checkpointing_changes_no_gradient_of_an_adapter() -> None:
     backbone = build("timm", "vit_tiny_patch16_224")
     strategy = lora(rank=2, dropout=0.0)
     strategy.adapt(backbone)
-    [phase] = strategy.phases(backbone.layers(), Train())
+    [phase] = strategy.phases(backbone, Train())
     for name, parameter in backbone.named_parameters():
         parameter.requires_grad_(name in (phase.trains or ()))
     gradients = []

@@ -1,6 +1,5 @@
 """Strategies: everything, the head alone, adapters, and the control without transfer. Imports no torch."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -22,9 +21,9 @@ class Full(Strategy):
     def __init__(self, layer_decay: float, head_multiplier: float) -> None:
         self.layer_decay, self.head_multiplier = layer_decay, head_multiplier
 
-    def phases(self, layers: Sequence[Sequence[str]], train: Train) -> list[Phase]:
+    def phases(self, backbone: "Backbone", train: Train) -> list[Phase]:
         """Return one phase; the last layer has the recipe's rate, earlier ones `layer_decay` times the next one's."""
-        depth = len(layers)
+        depth = len(backbone.layers())
         rates = tuple(train.learning_rate * self.layer_decay ** (depth - 1 - index) for index in range(depth))
         return [Phase("full", train.epochs, rates, train.learning_rate * self.head_multiplier)]
 
@@ -32,9 +31,9 @@ class Full(Strategy):
 class LinearProbe(Strategy):
     """Train the head alone, on a frozen backbone."""
 
-    def phases(self, layers: Sequence[Sequence[str]], train: Train) -> list[Phase]:
+    def phases(self, backbone: "Backbone", train: Train) -> list[Phase]:
         """Return one phase with every backbone layer frozen."""
-        return [Phase("linear_probe", train.epochs, (None,) * len(layers), train.learning_rate)]
+        return [Phase("linear_probe", train.epochs, (None,) * len(backbone.layers()), train.learning_rate)]
 
 
 class Scratch(Full):
@@ -52,10 +51,10 @@ class Lora(Full):
         super().__init__(1.0, head)
         self.rank, self.alpha, self.dropout, self.targets, self.merges = rank, alpha, dropout, targets, merge
 
-    def phases(self, layers: Sequence[Sequence[str]], train: Train) -> list[Phase]:
+    def phases(self, backbone: "Backbone", train: Train) -> list[Phase]:
         """Return one phase that trains the parameters that peft made, known by their names."""
-        [phase] = super().phases(layers, train)
-        trains = frozenset(name for layer in layers for name in layer if ".lora_" in name)
+        [phase] = super().phases(backbone, train)
+        trains = frozenset(name for layer in backbone.layers() for name in layer if ".lora_" in name)
         return [replace(phase, name="lora", trains=trains)]
 
     def adapt(self, backbone: "Backbone") -> None:

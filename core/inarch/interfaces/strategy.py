@@ -1,14 +1,18 @@
 """What a strategy is: how transfer is done, as phases. Light: imports no torch."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inarch.recipe import Train
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from inarch.interfaces.backbone import Backbone  # brings torch
+
+    State = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,13 @@ class Phase:
     """The peak learning rate of the head."""
     trains: frozenset[str] | None = None
     """Names of the backbone's parameters that are trained where their layer is not frozen; None: all."""
+    pull: float = 0.0
+    """Strength of the pull to where the run began: pull / 2 times the squared distance of the backbone's trained
+    parameters from their first values is added to the mean loss, in place of their weight decay (L2-SP)."""
+    views: int = 0
+    """Above 0, with every layer frozen: the head is fitted to stored features until it converges, not by steps. This is
+    how many views of each example it sees: that of evaluation, and others as training draws them. Where stored features
+    do not hold what the head reads, the phase takes its steps after all."""
 
     @property
     def frozen(self) -> tuple[int, ...]:
@@ -30,15 +41,27 @@ class Phase:
         return tuple(index for index, rate in enumerate(self.layer_rates) if rate is None)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves to choose from: states of the whole model, each read when it is called for."""
+
+    best: Sequence[Callable[[], "State"]]
+    """The best on valid, best first; at most `Strategy.keeps`."""
+    ends: Sequence[Callable[[], "State"]]
+    """How each phase but the last one ended."""
+
+
 class Strategy(ABC):
     """Turns the backbone's layers and the recipe's `train` into phases."""
 
     random_weights = False
     """True: the backbone keeps its random weights, whatever the recipe's `weights` say."""
+    keeps = 1
+    """How many checkpoints, the best on valid, are kept for `combine`."""
 
     @abstractmethod
-    def phases(self, layers: Sequence[Sequence[str]], train: Train) -> list[Phase]:
-        """Return the phases, in order; `layers` are `Backbone.layers()`."""
+    def phases(self, backbone: "Backbone", train: Train) -> list[Phase]:
+        """Return the phases, in order; layers are those of `Backbone.layers()`."""
 
     def adapt(self, backbone: "Backbone") -> None:  # noqa: B027  (most strategies insert nothing)
         """Insert what is trained beside the backbone's own weights (adapters). Default: nothing.
@@ -46,6 +69,13 @@ class Strategy(ABC):
         Called once the weights are loaded, and again when a bundle that keeps adapters is opened. `Backbone.layers()`
         must name the new parameters too.
         """
+
+    def combine(self, trained: Trained, score: Callable[["State"], float]) -> tuple["State", dict[str, Any]] | None:
+        """Return the weights for the bundle made of several, and facts for the report; None: the best ones.
+
+        score: the recipe's `best_metric` of weights on valid, larger is better. Called on every process alike.
+        """
+        return None
 
     def merge(self, backbone: "Backbone") -> bool:
         """Turn what `adapt` inserted into plain weights, when training is over; say whether the backbone is plain now.

@@ -71,7 +71,7 @@ def build_strategy(checked: Checked) -> Strategy:
 
 def phases(checked: Checked, model: Model) -> list[Phase]:
     """Return what the recipe's strategy makes of the backbone's layers."""
-    return build_strategy(checked).phases(model.backbone.layers(), checked.recipe.train)
+    return build_strategy(checked).phases(model.backbone, checked.recipe.train)
 
 
 def speed_up(model: Model, recipe: Recipe) -> None:

@@ -15,7 +15,6 @@ from inarch import Features, plugins
 from inarch.builtin import lora as adapters
 from inarch.builtin.strategies import lora
 from inarch.document import Document
-from inarch.model import check_layers
 from inarch.recipe import Train
 from inarch.schema import bind
 
@@ -60,7 +59,7 @@ def test_the_one_phase_trains_adapters_alone_at_the_recipes_rate() -> None:
     backbone = vectors(norm=True)
     strategy = lora(rank=3, head_multiplier=10.0)
     strategy.adapt(backbone)
-    [phase] = strategy.phases(check_layers(backbone), Train(learning_rate=0.1, epochs=5))
+    [phase] = strategy.phases(backbone, Train(learning_rate=0.1, epochs=5))
     assert (phase.epochs, phase.frozen, phase.layer_rates, phase.head_rate) == (5, (), (0.1, 0.1), 1.0)
     shapes = {name: tuple(p.shape) for name, p in backbone.named_parameters() if name in (phase.trains or ())}
     assert shapes == {

@@ -34,7 +34,7 @@ def rates(model: Model, optimizer: torch.optim.Optimizer) -> dict[str, tuple[flo
 
 def test_each_layer_has_the_rate_of_the_one_after_it_times_the_decay(model: Model) -> None:
     train = Train(learning_rate=0.1)
-    [phase] = full(layer_decay=0.5, head_multiplier=10.0).phases(model.backbone.layers(), train)
+    [phase] = full(layer_decay=0.5, head_multiplier=10.0).phases(model.backbone, train)
     found = rates(model, make_optimizer(model, phase, train))
     assert [found[f"backbone.blocks.{i}.0.weight"][0] for i in range(3)] == pytest.approx([0.025, 0.05, 0.1])
     assert found["head.linear.weight"][0] == pytest.approx(1.0)
@@ -43,7 +43,7 @@ def test_each_layer_has_the_rate_of_the_one_after_it_times_the_decay(model: Mode
 
 def test_a_linear_probe_trains_the_head_alone(model: Model) -> None:
     train = Train()
-    [phase] = linear_probe().phases(model.backbone.layers(), train)
+    [phase] = linear_probe().phases(model.backbone, train)
     model.freeze(phase.frozen)
     assert set(rates(model, make_optimizer(model, phase, train))) == {"head.linear.weight", "head.linear.bias"}
 
@@ -51,7 +51,7 @@ def test_a_linear_probe_trains_the_head_alone(model: Model) -> None:
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_weights_are_decayed_and_biases_and_norms_are_not(model: Model, optimizer: str) -> None:
     train = Train(weight_decay=0.3, optimizer=optimizer)
-    [phase] = full().phases(model.backbone.layers(), train)
+    [phase] = full().phases(model.backbone, train)
     for name, (_, decay) in rates(model, make_optimizer(model, phase, train)).items():
         assert decay == (0.3 if dict(model.named_parameters())[name].ndim > 1 else 0.0), name
 
@@ -80,7 +80,7 @@ def test_short_runs_have_rates_above_zero_and_at_most_the_peak(steps: int, warmu
 
 def test_rates_are_shares_of_each_groups_own_peak(model: Model) -> None:
     train = Train(learning_rate=0.1)
-    [phase] = full(layer_decay=0.5).phases(model.backbone.layers(), train)
+    [phase] = full(layer_decay=0.5).phases(model.backbone, train)
     optimizer = make_optimizer(model, phase, train)
     for factor in (0.1, 0.7):
         set_rates(optimizer, factor)
