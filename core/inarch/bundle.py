@@ -58,10 +58,10 @@ class Bundle:
         return tuple(self.targets.classes)
 
     @torch.inference_mode()
-    def outputs(self, inputs: Sequence[Any]) -> Any:
-        """Return the head's outputs for raw inputs, first dimension as long as `inputs`."""
+    def outputs(self, inputs: Sequence[Any], batch_size: int = 32) -> Any:
+        """Return the head's outputs for raw inputs, first dimension as long as `inputs`; long ones in such portions."""
         read = self._inputs(inputs)
-        return self._outputs([self._read(read, index, raw) for index, raw in enumerate(inputs)], 64)
+        return self._outputs([self._read(read, index, raw) for index, raw in enumerate(inputs)], batch_size)
 
     def predict(self, inputs: Iterable[Any], batch_size: int = 32) -> list[dict[str, Any]]:
         """Return one readable prediction per raw input (a path, a text, ...), in order; an unreadable one raises."""
@@ -80,6 +80,7 @@ class Bundle:
         while chunk := list(islice(remaining, ahead)):
             yield from zip(chunk, self._chunk(chunk, batch_size, skip_unreadable), strict=True)
 
+    @torch.inference_mode()
     def _chunk(self, chunk: Sequence[Any], batch_size: int, skip_unreadable: bool) -> list[dict[str, Any]]:
         """Return the predictions of a chunk, made in batches of inputs of similar length."""
         inputs = self._inputs(chunk)
@@ -88,7 +89,7 @@ class Bundle:
             read: dict[int, Seen] = {}
             for index in batch:
                 try:
-                    if len(inputs.windows(index)) > batch_size:
+                    if inputs.counts is not None and inputs.counts[index] > batch_size:
                         outputs = self._long(inputs.windows(index), batch_size)
                         [found[index]] = self.model.predict(outputs, [inputs.raws[index]])
                     else:
@@ -131,7 +132,6 @@ class Bundle:
         found = f"the columns {listing(raw)}" if isinstance(raw, Mapping) else f"one value, {str(raw)[:50]!r}"
         raise ValueError(f"expected the columns {listing(columns)}, found {found}")
 
-    @torch.inference_mode()
     def _outputs(self, read: Sequence[Seen], limit: int) -> Any:
         batch = self.model.backbone.collate([member for seen in read for member in seen.members])
         kept = [None if seen.kept is None else torch.from_numpy(seen.kept) for seen in read]

@@ -32,17 +32,10 @@ def to_float(outputs: Any) -> Any:
     return each(outputs, lambda tensor: tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor)
 
 
-def concatenate(parts: Sequence[Any]) -> Any:
-    """Return outputs one after the other; where their second dimensions differ (units), zeros fill them up."""
-    if not isinstance(parts[0], Tensor):
-        return {name: concatenate([part[name] for part in parts]) for name in parts[0]}
-    width = max(part.shape[1] for part in parts) if parts[0].ndim > 1 else 0
-    filled = [F.pad(part, (0, 0) * (part.ndim - 2) + (0, width - part.shape[1])) if width else part for part in parts]
-    return torch.cat(filled)
-
-
 def collect(parts: Iterable[Any], count: int) -> Any:
-    """Return what `concatenate` would of outputs of `count` rows, each part held until the next one alone.
+    """Return outputs of `count` rows in all, one after the other, each part held until the next one alone.
+
+    Where their second dimensions differ (units), zeros fill them up.
 
     The memory is taken at once: small outputs that stay, between large activations that go, would keep the process from
     giving memory back, 1 MB for each window of Whisper tiny.en.
@@ -96,11 +89,11 @@ class Model(nn.Module):
         if all(stretches is None for stretches in kept):
             return to_float(self(batch))
         size = len(next(iter(batch.values())))
-        parts = [
+        parts = (
             to_float(self({name: tensor[start : start + limit] for name, tensor in batch.items()}))
             for start in range(0, size, limit)
-        ]
-        return self.join(concatenate(parts), kept)
+        )
+        return self.join(collect(parts, size), kept)
 
     def join(self, outputs: Any, kept: Sequence[Tensor | None]) -> Any:
         """Return the outputs of inputs from those of their windows, one input's after the other's."""
@@ -110,7 +103,7 @@ class Model(nn.Module):
             mine = each(outputs, itemgetter(slice(start, end)))
             joined.append(mine if stretches is None else self.head.join(mine, stretches))
             start = end
-        return concatenate(joined)
+        return collect(joined, len(joined))
 
     def predict(self, outputs: Any, raws: Sequence[Any]) -> list[dict[str, Any]]:
         """Return the head's predictions; where one names a place, what lies there in its raw input is added."""

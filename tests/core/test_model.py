@@ -8,12 +8,13 @@ import torch
 from inarch_toy.backbone import Vectors
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn.utils.rnn import pad_sequence
 
 import inarch
 from inarch.builtin.head_modules import Classifier
 from inarch.interfaces.backbone import Batch
 from inarch.interfaces.dataset import Targets
-from inarch.model import Model, check_layers, collect, concatenate, count_parameters
+from inarch.model import Model, check_layers, collect, count_parameters
 from inarch.weights import fingerprint
 
 TARGETS = Targets("classes", ("a", "b"), {"train": [1, 1]}, {"values": {"a": 0, "b": 1}})
@@ -130,14 +131,17 @@ def test_a_model_maps_a_batch_to_outputs() -> None:
 
 
 @pytest.mark.parametrize("widths", [(3, 3), (2, 4, 3), (0, 2), None])
-def test_outputs_are_collected_part_by_part_like_all_at_once(widths: tuple[int, ...] | None) -> None:
+def test_outputs_are_collected_part_by_part_and_zeros_fill_up_their_units(widths: tuple[int, ...] | None) -> None:
     sizes = range(1, 1 + len(widths or (1, 1)))
     shapes = [
         (size,) if widths is None else (size, width, 2) for size, width in zip(sizes, widths or (1, 1), strict=True)
     ]
     parts = [torch.rand(shape) for shape in shapes]
-    assert collect(iter(parts), sum(sizes)).equal(concatenate(parts))
+    rows = [row for part in parts for row in part]
+    expected = torch.stack(rows) if widths is None else pad_sequence(rows, batch_first=True)
+    assert collect(iter(parts), sum(sizes)).equal(expected)
     named = [{"one": part, "flag": part > 0.5} for part in parts]
     found = collect(iter(named), sum(sizes))
-    assert all(found[name].equal(tensor) for name, tensor in concatenate(named).items())
+    assert found["one"].equal(expected)
     assert found["flag"].dtype is torch.bool
+    assert found["flag"].equal(expected > 0.5)

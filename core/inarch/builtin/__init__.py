@@ -8,7 +8,6 @@ from inarch.builtin import (
     segment_targets,
     strategies,
     targets,
-    transcript_heads,
     transcript_targets,
 )
 from inarch.data import folder, hub, table
@@ -33,9 +32,7 @@ def register_heads(register: Register) -> None:
     register("embedder", heads.embedder, read=embedder_targets.read_embedder, verify=embedder_targets.verify_embedder)
     register("tagger", heads.tagger, read=segment_targets.read_segments, verify=segment_targets.verify_tagger)
     register("span", heads.span, read=answer_targets.read_answers)
-    register(
-        "ctc", transcript_heads.ctc, read=transcript_targets.read_transcripts, verify=transcript_targets.verify_ctc
-    )
+    register("ctc", heads.ctc, read=transcript_targets.read_transcripts, verify=transcript_targets.verify_ctc)
 
 
 @hookimpl
@@ -54,8 +51,8 @@ def register_metrics(register: Register) -> None:
     register("r2", metrics.r2, kinds=("numbers",))
     register("pearson", metrics.pearson, kinds=("numbers",))
     register("spearman", metrics.spearman, kinds=("numbers",))
-    for name, build in (("equal_error_rate", metrics.equal_error_rate), ("min_dcf", metrics.min_dcf)):
-        register(name, build, kinds=("identities",), larger_is_better=False)
+    register("equal_error_rate", metrics.equal_error_rate, kinds=("identities",), larger_is_better=False)
+    register("min_dcf", metrics.min_dcf, kinds=("identities",), larger_is_better=False)
 
 
 @hookimpl

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from inarch_toy.spelling import Letters
 
 from inarch import Dataset, Features, Rows
-from inarch.builtin.transcript_heads import ctc
+from inarch.builtin.heads import ctc
 from inarch.builtin.transcript_targets import read_transcripts
 from inarch.data.loaders import Examples
 from inarch.model import Model
