@@ -52,6 +52,7 @@ class TextBackbone(Backbone):
         options["pooling"] = _pooling(options["pooling"], self.config)
         self.num_features = self.config.get_text_config().hidden_size
         self.pooling = Pooling(options["pooling"], self.num_features)
+        self.fresh = frozenset(f"pooling.{name}" for name, _ in self.pooling.named_parameters())
         self._pad, self._notes = _padding(self._told, self.config)
         self._types = getattr(self.config, "type_vocab_size", 0) > 1 and _takes(self.model, "token_type_ids")
         positions = _positions(self.config, self.model)

@@ -1,5 +1,6 @@
 """Backbones of every family, tiny and random, and without a network."""
 
+import json
 import pickle
 import shutil
 from pathlib import Path
@@ -8,6 +9,7 @@ import peft
 import pytest
 import torch
 
+import inarch
 from inarch import RecipeError
 from inarch_text import builders
 
@@ -234,3 +236,15 @@ def test_building_and_loading_print_nothing_and_leave_transformers_as_it_was(bui
     build("bert")
     assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("strategy", ["linear_probe", "lora"])
+def test_attention_pooling_learns_with_the_head_whatever_is_frozen(tiny, tmp_path, strategy):
+    (tmp_path / "rows.csv").write_text("text,class\n" + "good,a\nvery bad film,b\n" * 8)
+    backbone = {"name": "transformers", "model": str(tiny("bert")), "pooling": "attention"}
+    recipe = {"dataset": {"name": "table", "path": str(tmp_path / "rows.csv"), "input": "text", "target": "class"},
+              "backbone": backbone, "head": "classifier", "strategy": strategy, "metrics": ["accuracy"],
+              "train": {"epochs": 1, "learning_rate": 0.01, "precision": "fp32", "workers": 0}}  # fmt: skip
+    (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
+    inarch.train(tmp_path / "recipe.yaml", out=tmp_path / "run")
+    assert inarch.load(tmp_path / "run").model.backbone.pooling.query.abs().max() > 0
