@@ -15,6 +15,7 @@ from inarch.recipe import Recipe
 
 ROWS = {"train": 40}
 FEW = 12  # in every other split
+HubSets = dict[str, tuple[str, dict[str, Any], Callable[[int], list[Any]]]]
 
 
 def make(recipe: Recipe, folder: Path) -> dict[str, Any]:
@@ -39,9 +40,12 @@ def recording(row: int, rate: int = 16000) -> bytes:
     return file.getvalue()
 
 
-def hub_sets() -> dict[str, tuple[str, dict[str, Any], Callable[[int], list[Any]]]]:
+def hub_sets() -> HubSets:
     """Return the splits and features of data sets of the hub, and the values of a row."""
-    import datasets
+    return {**_sets_of_texts(), **_sets_of_photos(), **_sets_of_recordings()}
+
+
+def _sets_of_texts() -> HubSets:
     from datasets import ClassLabel, List, Value
 
     text, number = Value("string"), Value("int32")
@@ -95,16 +99,32 @@ def hub_sets() -> dict[str, tuple[str, dict[str, Any], Callable[[int], list[Any]
                 {"text": [film(row)[2:6]], "answer_start": [2]},
             ],
         ),
+    }
+
+
+def _sets_of_photos() -> HubSets:
+    import datasets
+    from datasets import ClassLabel
+
+    return {
         "uoft-cs/cifar10": (
             "train test",
             {"img": datasets.Image(), "label": ClassLabel(num_classes=10)},
             lambda row: [photo(row), row % 10],
         ),
+    }
+
+
+def _sets_of_recordings() -> HubSets:
+    from datasets import Audio, ClassLabel, Value
+
+    text, number = Value("string"), Value("int32")
+    return {
         "google/speech_commands": (
             "train validation test",
             {
                 "file": text,
-                "audio": datasets.Audio(16000),
+                "audio": Audio(16000),
                 "label": ClassLabel(num_classes=36),
                 "is_unknown": Value("bool"),
             },
@@ -112,7 +132,7 @@ def hub_sets() -> dict[str, tuple[str, dict[str, Any], Callable[[int], list[Any]
         ),
         "ashraq/esc50": (
             "train",
-            {"filename": text, "fold": number, "target": number, "category": text, "audio": datasets.Audio(44100)},
+            {"filename": text, "fold": number, "target": number, "category": text, "audio": Audio(44100)},
             lambda row: [
                 f"{row}.wav",
                 row % 5 + 1,
@@ -123,7 +143,7 @@ def hub_sets() -> dict[str, tuple[str, dict[str, Any], Callable[[int], list[Any]
         ),
         "openslr/librispeech_asr": (
             "train.100 train.360 validation test",
-            {"file": text, "audio": datasets.Audio(16000), "text": text, "speaker_id": number},
+            {"file": text, "audio": Audio(16000), "text": text, "speaker_id": number},
             lambda row: [f"{row}.flac", {"bytes": recording(row), "path": None}, film(row).upper(), row % 4],
         ),
     }
