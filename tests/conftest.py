@@ -1,4 +1,4 @@
-"""What tests share: a small table of vectors, a recipe over it, tiny models of text, and the command line."""
+"""What tests share: a small table of vectors, a recipe over it, tiny models, a cache of their own, the command line."""
 
 import os
 import subprocess
@@ -15,6 +15,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 TOY = Path(__file__).parent / "toy"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test writes into the user's cache; processes that a test starts inherit this."""
+    os.environ["INARCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ.pop("INARCH_CACHE_LIMIT", None)
 
 
 def write_vectors(path: Path, rows: int = 60, seed: int = 0) -> Path:
