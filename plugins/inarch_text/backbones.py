@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import tokenizers
 import transformers
@@ -48,6 +48,7 @@ class TextBackbone(Backbone):
             tokenizer, self._told = pretrained.read_tokenizer(folder, model, code)
             full = pretrained.make(self.config, model, code)
         self.model, self._kind = _text_part(full, model), type(full)
+        _shorten(self.model, options["depth"], model)
         options["weights"] = absolute(options["weights"])
         options["pooling"] = _pooling(options["pooling"], self.config)
         self.num_features = self.config.get_text_config().hidden_size
@@ -83,7 +84,9 @@ class TextBackbone(Backbone):
         else:
             state = pretrained.read_safetensors(address)
         loaded = pretrained.load(self._kind, self.config, state, model if address == "pretrained" else address)
-        self.model.load_state_dict(_text_part(loaded, model).state_dict())
+        loaded = _text_part(loaded, model)
+        _shorten(loaded, self.resolved["depth"], model)
+        self.model.load_state_dict(loaded.state_dict())
 
     def transform(self, training: bool) -> Tokenizing:
         """Return the tokenizer with what surrounds it; text is not varied in training."""
@@ -175,6 +178,19 @@ def _text_part(full: Any, model: str) -> Any:
     if "add_pooling_layer" in inspect.signature(type(part).__init__).parameters:
         part.pooler = None
     return part
+
+
+def _shorten(network: nn.Module, depth: int | None, model: str) -> None:
+    """Keep the first blocks alone."""
+    if depth is None:
+        return
+    blocks = cast(nn.ModuleList, network.get_submodule(_find_blocks(network)))
+    wanted = cast(Any, network).config.get_text_config().num_hidden_layers
+    if len(blocks) < min(2, wanted):
+        raise RecipeError(f"backbone.depth: the blocks of {model} share their weights; leave it out")
+    if depth > len(blocks):
+        raise RecipeError(f"backbone.depth: {model} has {len(blocks)} blocks, found {depth}")
+    del blocks[depth:]
 
 
 def _takes(network: nn.Module, argument: str) -> bool:

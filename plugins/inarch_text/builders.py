@@ -14,6 +14,7 @@ def transformers(
     *,
     model: str,
     weights: str = "pretrained",
+    depth: Annotated[int, Range(least=1)] | None = None,
     pooling: Literal["cls", "mean", "max", "last", "attention"] | None = None,
     max_tokens: Literal["auto"] | Annotated[int, Range(least=1)] = "auto",
     truncate: Literal["error", "right", "left", "middle"] = "right",
@@ -30,6 +31,7 @@ def transformers(
     Args:
         model: A name of the hub (owner/name), a folder in the hub's layout, or package:DISTRIBUTION/FOLDER.
         weights: `pretrained` are those of `model`, `none` is random; else a safetensors file.
+        depth: How many of its blocks are kept, from the input on: half of them take half the time. Default: all.
         pooling: How tokens become one vector: the first, the mean, the largest values, the last, or a learned mean.
             Default: mean of encoders (Sentence-BERT, arXiv 1908.10084), last of decoders, for only it saw all others.
         max_tokens: Longer inputs are cut; auto: the longest input of train, at most what the model takes.
@@ -48,6 +50,7 @@ def transformers(
     return TextBackbone(
         model=model,
         weights=weights,
+        depth=depth,
         pooling=pooling,
         max_tokens=max_tokens,
         truncate=truncate,

@@ -248,3 +248,23 @@ def test_attention_pooling_learns_with_the_head_whatever_is_frozen(tiny, tmp_pat
     (tmp_path / "recipe.yaml").write_text(json.dumps(recipe))
     inarch.train(tmp_path / "recipe.yaml", out=tmp_path / "run")
     assert inarch.load(tmp_path / "run").model.backbone.pooling.query.abs().max() > 0
+
+
+@pytest.mark.parametrize("family", LAYERS)
+def test_depth_keeps_the_first_blocks_with_their_weights(build, family):
+    whole, half = build(family), build(family, depth=1)
+    whole.load_weights()
+    half.load_weights()
+    assert len(half.layers()) == len(whole.layers()) - 1
+    weights = whole.state_dict()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in half.state_dict().items())
+    assert features(half, TEXTS).pooled.shape == features(whole, TEXTS).pooled.shape
+    assert not torch.equal(features(half, TEXTS).pooled, features(whole, TEXTS).pooled)
+
+
+@pytest.mark.parametrize(
+    ("family", "depth", "said"), [("bert", 3, "has 2 blocks, found 3"), ("albert", 1, "share their weights")]
+)
+def test_a_depth_that_a_model_does_not_have_is_refused(build, family, depth, said):
+    with pytest.raises(RecipeError, match=said):
+        build(family, depth=depth)
