@@ -3,16 +3,20 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inarch.recipe import Train
+from inarch.recipe import Component, Train
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from inarch.interfaces.backbone import Backbone  # brings torch
+    from inarch.interfaces.head import Head
 
     State = Mapping[str, Tensor]
+
+Lesson = Callable[[Sequence[int], "Tensor", "Tensor", "Tensor"], "Tensor"]
+"""Row numbers, outputs, encoded targets and the head's summed loss to the sum that is trained on."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,17 @@ class Trained:
     """How each phase but the last one ended."""
 
 
+class Answers(NamedTuple):
+    """What a model answers to the examples of train, as evaluation sees them."""
+
+    rows: Sequence[int]
+    """Numbers of the rows that could be read, ascending."""
+    outputs: "Tensor"
+    """The head's (M, ...), in the order of `rows`, fp32, on the CPU."""
+    features: "Tensor"
+    """The backbone's pooled ones (M, D), likewise."""
+
+
 class Strategy(ABC):
     """Turns the backbone's layers and the recipe's `train` into phases."""
 
@@ -58,6 +73,10 @@ class Strategy(ABC):
     """True: the backbone keeps its random weights, whatever the recipe's `weights` say."""
     keeps = 1
     """How many checkpoints, the best on valid, are kept for `combine`."""
+    teacher: str | None = None
+    """A bundle, or a run with one, from whose answers the model learns as well (`lesson`); None: from targets alone."""
+    rungs: Sequence[Component] = ()
+    """Strategies that this one chooses from, the cheapest first; where there are some, `climb` trains, not `phases`."""
 
     @abstractmethod
     def phases(self, backbone: "Backbone", train: Train) -> list[Phase]:
@@ -69,6 +88,18 @@ class Strategy(ABC):
         Called once the weights are loaded, and again when a bundle that keeps adapters is opened. `Backbone.layers()`
         must name the new parameters too.
         """
+
+    def lesson(
+        self, student: tuple["Backbone", "Head"], teacher: tuple["Backbone", "Head"],
+        ask: Callable[["Backbone", "Head"], Answers],
+    ) -> Lesson | None:  # fmt: skip
+        """Return what changes the loss of a step, given a model whose answers to train may be had by `ask`.
+
+        Called before the first step, on every process alike, where `teacher` names a bundle. The lesson is called with
+        row numbers (B), outputs (B, ...), encoded targets and the head's summed loss, and returns a sum in its place:
+        the count stays the head's. A sum over examples is the same however a batch is cut.
+        """
+        return None
 
     def combine(self, trained: Trained, score: Callable[["State"], float]) -> tuple["State", dict[str, Any]] | None:
         """Return the weights for the bundle made of several, and facts for the report; None: the best ones.

@@ -1,7 +1,7 @@
 """What a training is given: everything about it that does not change while it runs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from accelerate import Accelerator
 
 from inarch.data.loaders import Examples, worker_count
 from inarch.data.order import steps_per_epoch
+from inarch.interfaces.strategy import Lesson
 from inarch.model import Model
 from inarch.recipe import Recipe
 from inarch.training.progress import Progress
@@ -31,6 +32,10 @@ class Job:
     progress: Progress
     on_epoch_end: Callable[[int, Mapping[str, float]], None]
     """The lifecycle hook."""
+    lesson: Lesson | None = None
+    """What changes the loss of a step (`Strategy.lesson`)."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What else stands in the results."""
 
     @property
     def steps_per_epoch(self) -> int:

@@ -132,7 +132,9 @@ class _PhaseRun:
             size = state.micro_batch_size
             self.retry.remember()
             try:
-                return accumulate(self.forward, job.model, item, size, job.accelerator, job.precision, self.scaler)
+                return accumulate(
+                    self.forward, job.model, item, size, job.accelerator, job.precision, self.scaler, job.lesson
+                )
             except torch.OutOfMemoryError:
                 held = min(size, len(item["rows"]))
                 state.micro_batch_size = smaller(held, automatic, job.accelerator.num_processes)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from inarch.data.loaders import Item
 from inarch.errors import RunError
+from inarch.interfaces.strategy import Lesson
 from inarch.model import Model, to_device, to_float
 from inarch.training.optimization import micro_batches, scale_gradients
 
@@ -25,6 +26,7 @@ def accumulate(
     accelerator: Accelerator,
     precision: str,
     scaler: Any,
+    lesson: Lesson | None = None,
 ) -> Tensor:
     """Add the gradients of the summed loss over this process' part of a step.
 
@@ -48,6 +50,8 @@ def accumulate(
                 rows_of = slice(part.start * members, part.stop * members)
                 outputs = to_float(forward({name: tensor[rows_of] for name, tensor in moved["batch"].items()}))
             loss, count = model.head.loss(outputs, moved["targets"][part])
+            if lesson is not None:
+                loss = lesson(item["rows"][part], outputs, moved["targets"][part], loss)
             counted = 0.0 if idle or item.get("idle") else 1.0
             accelerator.backward(scaler.scale(loss * counted))
         total[:2] += torch.stack([loss.detach().to(total), torch.as_tensor(count).to(total)]) * counted
