@@ -38,11 +38,11 @@ def written_atomically(final: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace one file's text, durably; after a crash it holds the old text or the new."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace one file's text or bytes, durably; after a crash it holds the old ones or the new."""
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_bytes(content.encode() if isinstance(content, str) else content)
         _sync(aside)
         aside.replace(path)
         _sync(path.parent)

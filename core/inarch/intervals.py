@@ -34,13 +34,12 @@ def estimate(
     Examples are resampled with replacement; with `groups` (one per example) whole groups are, for examples of one
     speaker or patient are not independent.
     """
-    draws = _draws(len(compared), groups, np.random.default_rng(seed))
+    drawn = draws(len(compared), groups, np.random.default_rng(seed))
     result = {}
     for name, metric in metrics.items():
         value = compute(metric, compared, targets)
-        resampled = _resampled(metric, compared, targets, draws)
-        finite = [number for number in resampled if np.isfinite(number)]
-        if len(finite) < max(2, len(draws) // 2):
+        finite = [number for number in resampled(metric, compared, targets, drawn) if np.isfinite(number)]
+        if len(finite) < max(2, len(drawn) // 2):
             result[name] = Estimate(value)
         else:
             low, high = np.percentile(finite, [2.5, 97.5])
@@ -48,28 +47,33 @@ def estimate(
     return result
 
 
-def _resampled(metric: Any, compared: Any, targets: Any, draws: Sequence[Any]) -> list[float]:
+def resampled(metric: Any, compared: Any, targets: Any, drawn: Sequence[Any]) -> list[float]:
     """Return the metric of each draw; on predictions, whose comparison is slow, added up from a state per example.
 
     A metric that compares examples with each other does it itself: copies of one example would be compared as well.
     """
     if hasattr(metric, "resampled"):
-        found: list[float] = metric.resampled(compared, targets, draws)
+        found: list[float] = metric.resampled(compared, targets, drawn)
         return found
     if not isinstance(compared, list):
-        return [compute(metric, compared[draw], targets[draw]) for draw in draws]
-    states = np.array([_state(metric, one, target) for one, target in zip(compared, targets, strict=True)])
-    return [_from_state(metric, states[draw].sum(0)) for draw in draws]
+        return [compute(metric, compared[draw], targets[draw]) for draw in drawn]
+    each = states(metric, compared, targets)
+    return [from_state(metric, each[draw].sum(0)) for draw in drawn]
+
+
+def states(metric: Any, predictions: Sequence[Any], targets: Sequence[Any]) -> np.ndarray[Any, Any]:
+    """Return the metric's sums after each example alone (N, S): those of several examples are theirs, added up."""
+    return np.array([_state(metric, one, target) for one, target in zip(predictions, targets, strict=True)])
 
 
 def _state(metric: Any, prediction: Any, target: Any) -> list[float]:
-    """Return the metric's sums after one example."""
     metric.reset()
     metric.update([prediction], [target])
     return [float(getattr(metric, name)) for name in metric.metric_state]
 
 
-def _from_state(metric: Any, sums: Sequence[float]) -> float:
+def from_state(metric: Any, sums: Sequence[float]) -> float:
+    """Return the metric's value from its sums."""
     for name, value in zip(metric.metric_state, sums, strict=True):
         setattr(metric, name, getattr(metric, name).new_tensor(value))
     metric._computed = None  # what it remembers of the draw before
@@ -94,8 +98,11 @@ def compute(metric: Any, compared: Any, targets: Any) -> float:
     return value
 
 
-def _draws(length: int, groups: Sequence[Any] | None, random: np.random.Generator) -> list[np.ndarray[Any, Any]]:
-    count = int(np.clip(BUDGET // max(1, length), FEWEST_RESAMPLES, RESAMPLES))
+def draws(
+    length: int, groups: Sequence[Any] | None, random: np.random.Generator, most: int = RESAMPLES
+) -> list[np.ndarray[Any, Any]]:
+    """Return up to `most` draws of examples, each an array of their numbers; of whole groups, if there are groups."""
+    count = int(np.clip(BUDGET // max(1, length), min(most, FEWEST_RESAMPLES), most))
     if groups is None:
         return [random.integers(0, length, length) for _ in range(count)]
     members: dict[Any, list[int]] = {}

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from inarch import bundle, checkpoint, intervals, report
+from inarch import answers, bundle, checkpoint, intervals, report
 from inarch.data.loaders import Examples, Item
 from inarch.evaluation import Evaluated, evaluate, predictions, write_predictions
 from inarch.interfaces.dataset import Stream
@@ -56,6 +56,8 @@ def finish(job: Job, checked: Checked, state: RunState, started: float, measured
     if job.accelerator.is_main_process:
         estimates = measure(job.model, seen, examples, job.metrics)
         write_predictions(job.directory / "predictions" / f"{split}.jsonl", predictions(job.model, seen, examples))
+        found = answers.collect(seen.rows, _groups(seen, examples), seen.compared(job.model), seen.targets, job.metrics)
+        answers.write(job.directory / "predictions" / f"{split}.safetensors", found)
         parity = _write_bundle(job, checked, seen, examples, plain)
         result = Result(job.directory, split, estimates, best_step, parity, time.monotonic() - started)
         _write_results(job, checked, result, state, seen, examples, parameters)
@@ -65,12 +67,16 @@ def finish(job: Job, checked: Checked, state: RunState, started: float, measured
 
 def measure(model: Model, seen: Evaluated, examples: Examples, metrics: Mapping[str, Any]) -> dict[str, Estimate]:
     """Return every metric of an evaluated split with its 95 % interval."""
+    return intervals.estimate(metrics, seen.compared(model), seen.targets, _groups(seen, examples))
+
+
+def _groups(seen: Evaluated, examples: Examples) -> list[Any] | None:
+    """Return the group of each example, if the data has groups and can be asked for them."""
     group = examples.dataset.group
-    groups = None
-    if group and not isinstance(examples.rows, Stream):
-        column = examples.rows.column(group)
-        groups = [column[row] for row in seen.rows]
-    return intervals.estimate(metrics, seen.compared(model), seen.targets, groups)
+    if not group or isinstance(examples.rows, Stream):
+        return None
+    column = examples.rows.column(group)
+    return [column[row] for row in seen.rows]
 
 
 def _write_bundle(job: Job, checked: Checked, seen: Evaluated, examples: Examples, plain: bool) -> float:
