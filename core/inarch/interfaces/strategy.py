@@ -45,14 +45,24 @@ class Phase:
         return tuple(index for index, rate in enumerate(self.layer_rates) if rate is None)
 
 
+class Weights(NamedTuple):
+    """A state of the whole model that lies on disk."""
+
+    name: str
+    """What people know it by: "step 120", a folder."""
+    read: Callable[[], "State"]
+
+
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves to choose from: states of the whole model, each read when it is called for."""
+    """What a training leaves to choose from."""
 
-    best: Sequence[Callable[[], "State"]]
-    """The best on valid, best first; at most `Strategy.keeps`."""
-    ends: Sequence[Callable[[], "State"]]
+    best: Sequence[Weights]
+    """The best on valid of the last phase, best first; at least one, at most `Strategy.keeps`."""
+    ends: Sequence[Weights]
     """How each phase but the last one ended."""
+    runs: Sequence[Weights] = ()
+    """The bundles of `Strategy.runs`."""
 
 
 class Answers(NamedTuple):
@@ -72,7 +82,9 @@ class Strategy(ABC):
     random_weights = False
     """True: the backbone keeps its random weights, whatever the recipe's `weights` say."""
     keeps = 1
-    """How many checkpoints, the best on valid, are kept for `combine`."""
+    """How many checkpoints of a phase, the best on valid, are kept for `combine`."""
+    runs: Sequence[str] = ()
+    """Folders of other runs whose bundles `combine` is given: of the same backbone, head, classes, valid and test."""
     teacher: str | None = None
     """A bundle, or a run with one, from whose answers the model learns as well (`lesson`); None: from targets alone."""
     rungs: Sequence[Component] = ()
@@ -102,11 +114,17 @@ class Strategy(ABC):
         return None
 
     def combine(self, trained: Trained, score: Callable[["State"], float]) -> tuple["State", dict[str, Any]] | None:
-        """Return the weights for the bundle made of several, and facts for the report; None: the best ones.
+        """Return the weights for the bundle made of several, and facts for the results; None: the best ones.
 
-        score: the recipe's `best_metric` of weights on valid, larger is better. Called on every process alike.
+        facts: plain data; `sentence` stands in the report. score: the recipe's `best_metric` of weights on valid, a
+        loss or an error negated: larger is better; -inf where it is not defined. Called on every process alike.
         """
         return None
+
+    @property
+    def combines(self) -> bool:
+        """Whether `combine` may choose other weights than the best: this needs a valid split."""
+        return type(self).combine is not Strategy.combine
 
     def merge(self, backbone: "Backbone") -> bool:
         """Turn what `adapt` inserted into plain weights, when training is over; say whether the backbone is plain now.
