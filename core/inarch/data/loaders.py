@@ -144,21 +144,21 @@ class Examples(TorchDataset[Item]):
         """Return a row as the backbone sees it, and the target of what was mixed in or put beside it."""
         prepared = self.inputs is not None and self.inputs.prepared is not None  # then nothing is drawn at random
         if epoch is None or (self.partner is None and prepared):
-            return self._see(index, row, False), None
+            return self.see(index, row, False), None
         with seeded(self.seed, epoch, index):
-            members = self._see(index, row, True).members
+            members = self.see(index, row, True).members
             if self.partner is not None:
                 beside = self.partner(index)
                 other = self.rows[beside]
-                return Seen([*members, *self._see(beside, other, True).members], None), other[self.dataset.target]
+                return Seen([*members, *self.see(beside, other, True).members], None), other[self.dataset.target]
             if not hasattr(self.transforms[True], "mix") or isinstance(self.rows, Stream):
                 return Seen(members, None), None
             drawn = int(torch.randint(len(self.rows), ()))
             partner, change = self.rows[drawn], self.transforms[True]
-            mixed, share = change.mix(*members, *self._see(drawn, partner, True).members)  # type: ignore[attr-defined]
+            mixed, share = change.mix(*members, *self.see(drawn, partner, True).members)  # type: ignore[attr-defined]
             return Seen([mixed], None), (partner[self.dataset.target], share)
 
-    def _see(self, index: int, row: Any, training: bool) -> Seen:
+    def see(self, index: int, row: Any, training: bool) -> Seen:
         """Return a row as the backbone sees it, in training without windows; or raise DataError."""
         raw = self.dataset.raw(row)
         try:

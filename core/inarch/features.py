@@ -1,0 +1,259 @@
+"""Frozen features, computed once: what a backbone makes of a split, read from the store or computed and kept."""
+
+import hashlib
+import pickle
+import sys
+import time
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+
+from inarch.builtin.head_modules import pool
+from inarch.data.loaders import Examples, load
+from inarch.data.order import evaluation_batches
+from inarch.data.views import Views
+from inarch.errors import DataError, RecipeError, listing
+from inarch.feature_store import Array, Store, Table
+from inarch.interfaces.backbone import Backbone
+from inarch.interfaces.dataset import Stream
+from inarch.plugins import CORE, loaded
+from inarch.weights import fingerprint
+
+SAVE_EVERY = 30.0
+"""Seconds after which what was computed is stored, so that a run that was killed goes on from there."""
+
+
+class Extracted(NamedTuple):
+    """The features of a split."""
+
+    values: Array
+    """(M, D), fp32; memory-mapped where they were stored."""
+    rows: list[int]
+    """Numbers of the rows that could be read, ascending."""
+    skipped: list[str]
+    """Places and reasons of the others."""
+    computed: int
+    """How many were computed now; the others were stored."""
+    notes: list[str]
+    """Sentences for people: why features could not be stored, or which stored ones were damaged."""
+
+
+def extract(
+    examples: Examples,
+    backbone: Backbone,
+    accelerator: Accelerator,
+    batch_size: int = 64,
+    workers: int = 0,
+    view: int = 0,
+    field: str = "pooled",
+    store: Store | None = None,
+) -> Extracted:
+    """Return what a backbone makes of a split, in fp32 and evaluation mode. All processes return the same.
+
+    view: 0 is that of evaluation, an input with windows counting by the mean of theirs; k is drawn as in training from
+    (seed, k, row), alone. field: `pooled`, or the `mean` or `max` of the tokens. Raises DataError for a row that cannot
+    be read, unless the examples are made to skip it.
+    """
+    inputs = _checked(examples, backbone, field).inputs
+    view = 0 if inputs is not None and inputs.prepared is not None else view  # then nothing is drawn at random
+    table = (store or Store()).table(_description(backbone.to(accelerator.device), accelerator.device, view, field))
+    keys = _keys(examples, accelerator, view)
+    stored, present = table.read(keys)
+    missing = sorted(set().union(*_gathered(accelerator, np.flatnonzero(~present).tolist())))
+    if stored is not None and not missing:
+        return Extracted(_agreed(stored, accelerator), list(range(len(keys))), [], 0, table.notes)
+    one_pass = _Pass(examples, backbone, accelerator, batch_size, workers, view, field)
+    rows, values, skipped = _computed(one_pass, missing, keys, table)
+    if stored is not None:
+        kept = np.setdiff1d(np.flatnonzero(present), missing)
+        rows, values = np.concatenate([rows, kept]), np.concatenate([values, stored[kept]])
+    elif not len(rows):
+        raise DataError("no example of the split could be read: " + "; ".join(skipped[:3]))
+    order = np.argsort(rows)
+    computed = len(missing) - len(skipped)
+    return Extracted(_agreed(values[order], accelerator), rows[order].tolist(), skipped, computed, table.notes)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What one pass of a backbone over rows of a split needs."""
+
+    examples: Examples
+    backbone: Backbone
+    accelerator: Accelerator
+    batch_size: int
+    workers: int
+    view: int
+    field: str
+
+    def parts(self, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Yield `rows`, `values` (B, D) and `skipped` of every batch, whichever process computes it."""
+        chosen = np.array(rows)
+        lengths, counts = self.examples.lengths, None if self.view else self.examples.counts
+        batches = evaluation_batches(
+            len(rows),
+            self.batch_size,
+            None if lengths is None else lengths[chosen],
+            None if counts is None else counts[chosen],
+        )
+        processes, process = self.accelerator.num_processes, self.accelerator.process_index
+        keys = [chosen[batch].tolist() for batch in batches[process::processes]]
+        mine = load(Views(self.examples, self.view), keys, self.workers)
+        for _ in range(-(-len(batches) // processes)):
+            item = next(mine, None)
+            part = None if item is None else self._run(item)
+            yield from (found for found in _gathered(self.accelerator, part) if found is not None)
+
+    def _run(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        part = {"rows": item["rows"], "skipped": item["skipped"]}
+        if not item["rows"]:
+            return part
+        batch = {name: tensor.to(self.accelerator.device) for name, tensor in item["batch"].items()}
+        size = len(next(iter(batch.values())))
+        limit = size if all(kept is None for kept in item["kept"]) else self.batch_size
+        pieces = [
+            pool(self.backbone(**{name: tensor[start : start + limit] for name, tensor in batch.items()}), self.field)
+            for start in range(0, size, limit)
+        ]
+        values = torch.cat(pieces).float()
+        if limit < size or any(kept is not None for kept in item["kept"]):
+            sizes = [1 if kept is None else len(kept) for kept in item["kept"]]
+            values = torch.stack([windows.mean(0) for windows in torch.split(values, sizes)])
+        return {**part, "values": values.cpu().numpy()}
+
+
+@torch.inference_mode()
+def _computed(
+    one_pass: _Pass, missing: Sequence[int], keys: Sequence[bytes | None], table: Table
+) -> tuple[Array, Array, list[str]]:
+    """Compute and store the features of rows; return the rows that could be read, features (M, D) and who was not."""
+    backbone, writes = one_pass.backbone, one_pass.accelerator.is_local_main_process
+    modes = [(module, module.training) for module in backbone.modules()]
+    backbone.eval()
+    full, skipped, since, begun = [], [], 0, time.monotonic()
+    for part in one_pass.parts(missing):
+        skipped += part["skipped"]
+        if part["rows"]:
+            full.append(part)
+        if writes and time.monotonic() - begun > SAVE_EVERY:
+            _store(full[since:], keys, table, partial=True)
+            since, begun = len(full), time.monotonic()
+    for module, mode in modes:
+        module.training = mode
+    if full and writes:
+        _store(full, keys, table, partial=False)
+    rows = np.array([row for part in full for row in part["rows"]], np.int64)
+    return rows, np.concatenate([part["values"] for part in full]) if full else np.empty((0, 0)), skipped
+
+
+def _store(parts: Sequence[Mapping[str, Any]], keys: Sequence[bytes | None], table: Table, partial: bool) -> None:
+    """Store parts in the order of their rows; what has no key is not stored."""
+    rows = [row for part in parts for row in part["rows"]]
+    order = [index for index in np.argsort(rows).tolist() if keys[rows[index]] is not None]
+    if order:
+        values = np.concatenate([part["values"] for part in parts])[order]
+        table.write([keys[rows[index]] or b"" for index in order], values, partial)
+
+
+def _checked(examples: Examples, backbone: Backbone, field: str) -> Examples:
+    """Return the examples, or raise: features are of rows that can be read in any order, one vector for each."""
+    needed = "pooled" if field == "pooled" else "tokens"
+    if needed not in backbone.provides:
+        raise RecipeError(
+            f"features '{field}' need {needed}; the backbone provides {listing(sorted(backbone.provides))}"
+        )
+    if isinstance(examples.rows, Stream):
+        raise DataError("features are of rows that can be read in any order, and a stream is read from its beginning")
+    if examples.inputs is not None and examples.inputs.parts > 1:
+        raise DataError(
+            f"features are one vector for each row; here {examples.inputs.parts} columns go through the backbone apart"
+        )
+    return examples
+
+
+def _description(backbone: Backbone, device: torch.device, view: int, field: str) -> dict[str, Any]:
+    """Return everything that features depend on, beside the raw inputs."""
+    kind = type(backbone)
+    return {
+        "backbone": f"{kind.__module__}.{kind.__qualname__}",
+        "options": dict(backbone.resolved),
+        "facts": dict(backbone.facts),
+        "inarch": loaded().known[CORE].version,
+        "code": _code(kind.__module__.partition(".")[0]),
+        "weights": fingerprint(backbone.state_dict()),
+        "precision": f"fp32 on {device.type}",
+        "field": field,
+        "view": view,
+    }
+
+
+def _code(package: str) -> str:
+    """Return the hash of a package's source: of a plugin in the making, the version says nothing."""
+    path = Path(getattr(sys.modules.get(package), "__file__", None) or package)
+    files = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(str(file.relative_to(path.parent)).encode() + b"\n")
+        if file.is_file():
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _keys(examples: Examples, accelerator: Accelerator, view: int) -> list[bytes | None]:
+    """Return the keys of all rows; each process computes its share of them."""
+    processes, process = accelerator.num_processes, accelerator.process_index
+    found: list[bytes | None] = [None] * len(examples.rows)
+    mine = [_key(examples, row, view) for row in range(process, len(found), processes)]
+    for number, keys in enumerate(_gathered(accelerator, mine)):
+        found[number::processes] = keys
+    return found
+
+
+def _key(examples: Examples, row: int, view: int) -> bytes | None:
+    """Return the hash of a row's raw input, and for what is drawn at random of its draw; None: it has none."""
+    try:
+        key = digest(examples.dataset.raw(examples.rows[row]))
+    except (OSError, TypeError, AttributeError, pickle.PicklingError):
+        return None  # unreadable, as reading it will tell, or nothing that can be written down
+    return hashlib.sha256(key + f" {examples.seed} {row}".encode()).digest() if view else key
+
+
+def digest(raw: Any) -> bytes:
+    """Return the SHA-256 of what is in a raw input: of a file its content, of a mapping its names and values."""
+    if isinstance(raw, Path):
+        with raw.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    if isinstance(raw, bytes):
+        return hashlib.sha256(raw).digest()
+    if isinstance(raw, Mapping):
+        inside = b"".join(digest(part) for pair in raw.items() for part in pair)
+    elif isinstance(raw, list | tuple):
+        inside = b"".join(map(digest, raw))
+    elif isinstance(raw, str):
+        inside = raw.encode("utf-8", "surrogatepass")
+    else:
+        inside = pickle.dumps(raw, protocol=4)
+    return hashlib.sha256(f"{type(raw).__name__} {len(inside)}\n".encode() + inside).digest()
+
+
+def _gathered(accelerator: Accelerator, value: Any) -> list[Any]:
+    found: list[Any] = gather_object([value]) if accelerator.num_processes > 1 else [value]
+    return found
+
+
+def _agreed(values: Array, accelerator: Accelerator) -> Array:
+    """Return features that are the same bits everywhere: machines may have stored what they computed in other batches.
+
+    Where they differ, those of the first process count.
+    """
+    if len(set(_gathered(accelerator, zlib.crc32(np.ascontiguousarray(values).data)))) == 1:
+        return values
+    first: Array = _gathered(accelerator, values if accelerator.process_index == 0 else None)[0]
+    return first
