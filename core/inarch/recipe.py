@@ -30,9 +30,9 @@ class Component:
     key: Key = ()
 
 
-def _refuse_seed(seed: int) -> None:
+def _refuse_seed(seed: int, name: str = "seed") -> None:
     if not 0 <= seed < SEEDS:
-        raise ValueError(f"seed must be from 0 to below {SEEDS}, found {seed}")
+        raise ValueError(f"{name} must be from 0 to below {SEEDS}, found {seed}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +48,11 @@ class Splits:
     seed: int = 0
     """Seed of the split; apart from the recipe's `seed`, so that runs with several seeds share their test data."""
     examples: int | None = None
-    """How many examples of train are kept once the others are cut: drawn by `seed`, classes in their shares."""
+    """How many examples of train are kept once the others are cut: drawn by `draw`, classes in their shares."""
     per_class: int | None = None
     """How many examples of each class are kept, likewise. Fewer are among those that more would keep."""
+    draw: int | None = None
+    """Seed of which examples are kept, for the same valid and test; none: `seed`."""
 
     def __post_init__(self) -> None:
         """Refuse shares that leave nothing to train on, and sizes that are none."""
@@ -60,6 +62,8 @@ class Splits:
             if not 0 <= share < 1:
                 raise ValueError(f"{name} must be from 0 to below 1, found {share}")
         _refuse_seed(self.seed)
+        if self.draw is not None:
+            _refuse_seed(self.draw, "draw")
         if sum(numbers.values()) >= 1:
             raise ValueError(f"valid + test must be below 1, found {sum(numbers.values()):g}")
         for name in ("examples", "per_class"):

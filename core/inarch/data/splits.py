@@ -49,13 +49,14 @@ def complete(dataset: Dataset, splits: Splits) -> Dataset:
 
 def _keep(dataset: Dataset, rows: Rows, splits: Splits) -> tuple[Rows, list[str]]:
     """Return as much of train as `splits` says, and a sentence about it."""
+    seed = splits.seed if splits.draw is None else splits.draw
     if splits.examples:
         if splits.examples > len(rows):
             raise RecipeError(f"splits.examples: train has {len(rows):,} examples, not {splits.examples:,}")
-        order = _spread(_strata(dataset, rows), splits.seed)
+        order = _spread(_strata(dataset, rows), seed)
         kept, told = sorted(order, key=order.__getitem__)[: splits.examples], f"examples: {splits.examples}"
     elif splits.per_class:
-        order = _spread(_one_class_each(dataset, rows, splits.per_class), splits.seed)
+        order = _spread(_one_class_each(dataset, rows, splits.per_class), seed)
         kept, told = (
             [i for i, (_, rank, _) in order.items() if rank < splits.per_class],
             f"per_class: {splits.per_class}",

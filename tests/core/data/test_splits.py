@@ -202,3 +202,13 @@ def test_a_stream_cannot_be_cut_by_values() -> None:
     dataset = Dataset({"train": Stream(3, lambda seed, start: iter(()), ["row", "target"])}, "row", "target")
     with pytest.raises(RecipeError, match=r"splits.test: a stream cannot be cut by values"):
         splits.complete(dataset, Splits(test={"row": ["1"]}))
+
+
+def test_which_examples_are_kept_can_vary_while_valid_and_test_stay() -> None:
+    def made(draw: int | None) -> dict[str, list[int]]:
+        return rows(splits.complete(make(["a", "b"] * 50), Splits(examples=10, draw=draw)))
+
+    whole, first, second = made(None), made(0), made(1)
+    assert whole == first
+    assert (second["valid"], second["test"]) == (whole["valid"], whole["test"])
+    assert second["train"] != whole["train"]
