@@ -32,6 +32,8 @@ class Job:
     progress: Progress
     on_epoch_end: Callable[[int, Mapping[str, float]], None]
     """The lifecycle hook."""
+    keeps: int = 0
+    """How many checkpoints of a phase, the best on valid, are kept for weights made of several; 0: none are made."""
     lesson: Lesson | None = None
     """What changes the loss of a step (`Strategy.lesson`)."""
     facts: Mapping[str, Any] = field(default_factory=dict)

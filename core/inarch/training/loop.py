@@ -1,7 +1,7 @@
 """The loop that trains everything: phases, epochs, steps, evaluation, checkpoints. It knows no domain."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from inarch.training import saving
 from inarch.training import state as states
 from inarch.training.average import Ema
 from inarch.training.job import Job
-from inarch.training.optimization import make_optimizer, rate_factor, set_rates
+from inarch.training.optimization import Pull, first_values, make_optimizer, rate_factor, set_rates
+from inarch.training.probe import NoOptimizer, fit_on_features, is_fitted, plan
 from inarch.training.record import judge, publish, validate
 from inarch.training.state import RunState
 from inarch.training.step import Retry, accumulate, optimize, smaller
@@ -28,24 +29,33 @@ def fit(job: Job, phases: list[Phase], resume_from: Path | None) -> RunState:
     """Train all phases, from the beginning or from a checkpoint; return the state at the end."""
     state = states.read(resume_from) if resume_from else RunState()
     state.micro_batch_size = state.micro_batch_size or job.first_micro_batch
+    first = first_values(job.model, phases)  # before a checkpoint is restored
     for number in range(state.phase, len(phases)):
-        _PhaseRun(job, phases, number, state, resume_from).run()
+        _PhaseRun(job, phases, number, state, first, resume_from).run()
         resume_from = None
-        if state.stopped_early:
-            break
     return state
 
 
 class _PhaseRun:
     """One phase under way: its optimizer, average and place."""
 
-    def __init__(self, job: Job, phases: list[Phase], number: int, state: RunState, resume_from: Path | None) -> None:
-        self.job, self.state, self.phase, self.phases = job, state, phases[number], phases
+    def __init__(
+        self,
+        job: Job,
+        phases: list[Phase],
+        number: int,
+        state: RunState,
+        first: Mapping[str, torch.Tensor],
+        resume_from: Path | None,
+    ) -> None:
+        self.job, self.state, self.phase = job, state, phases[number]
         self.last_phase = number == len(phases) - 1
         model, train = job.model, job.recipe.train
         self.frozen = model.freeze(self.phase.frozen, self.phase.trains)
-        self.optimizer = make_optimizer(model, self.phase, train)
-        self.average = Ema(model, train.ema) if train.ema else None
+        self.fits = is_fitted(job, self.phase, tell=True)
+        self.optimizer: Any = NoOptimizer() if self.fits else make_optimizer(model, self.phase, train)
+        self.pull = Pull(model, self.phase, first) if self.phase.pull else None
+        self.average = Ema(model, train.ema) if train.ema and not self.fits else None
         self.scaler = torch.GradScaler(  # its default is for means; a loss here is a sum
             job.accelerator.device.type, init_scale=2.0**16 / train.batch_size, enabled=job.precision == "fp16"
         )
@@ -53,7 +63,8 @@ class _PhaseRun:
             saving.restore(job, resume_from, self.optimizer, self.average, self.scaler)
         if len(state.frozen_hashes) <= number:
             state.frozen_hashes.append({"phase": self.phase.name, "before": hash_of(self.frozen), "after": None})
-        self.forward, self.prepared = job.accelerator.prepare(model, self.optimizer)
+        if not self.fits:
+            self.forward, self.prepared = job.accelerator.prepare(model, self.optimizer)
         if resume_from:
             states.restore_random(resume_from, job.accelerator.process_index, job.accelerator.device)
         self.retry = Retry(model)
@@ -61,11 +72,14 @@ class _PhaseRun:
         sums = [state.loss_sum, state.loss_count, state.tokens, state.tokens_padded]
         self.running = torch.tensor(sums, dtype=torch.float64)
         self.total_steps = self.phase.epochs * job.steps_per_epoch
+        self.planned_epochs, self.planned_steps = plan(job, phases)
 
     def run(self) -> None:
-        """Take every step that is left in the phase."""
+        """Take every step that is left in the phase, or fit the head."""
         state, job = self.state, self.job
-        for item in self._items():
+        if self.fits and state.epoch < self.phase.epochs:
+            self._fit()
+        for item in () if state.stopped_early else self._items():
             self._step(item)
             at_epoch_end = state.cursor == job.steps_per_epoch
             if at_epoch_end:
@@ -74,6 +88,16 @@ class _PhaseRun:
             if state.stopped_early:
                 break
         self._finish()
+
+    def _fit(self) -> None:
+        """Fit the head to stored features: one step and one epoch, however many the phase would take."""
+        found = fit_on_features(self.job, self.phase, self.state)
+        self.state.step, self.state.epochs_done = self.state.step + 1, self.state.epochs_done + 1
+        self.state.epoch = self.phase.epochs
+        self.running = torch.tensor([found.loss, found.count, 0.0, 0.0], dtype=torch.float64)
+        self._record(True, {"fit": found.facts})
+        self._checkpoint()
+        self.job.progress.step(self.state.step, self.planned_steps, self.state.epochs_done, self.planned_epochs)
 
     def _items(self) -> Iterator[Item]:
         """Yield this process' part of every step that is left in this phase."""
@@ -100,15 +124,15 @@ class _PhaseRun:
         step = state.epoch * job.steps_per_epoch + state.cursor  # in this phase, from 0
         set_rates(self.optimizer, rate_factor(step, self.total_steps, job.recipe.train))
         total = self._accumulate(item)
-        total = optimize(job.model, self.prepared, total, job.accelerator, job.recipe.train.clip, self.scaler)
+        clip = job.recipe.train.clip
+        total = optimize(job.model, self.prepared, total, job.accelerator, clip, self.scaler, self.pull)
         self.running = self.running.to(total.device) + total
         if self.average is not None:
             self.average.update(job.model, step + 1)
         state.step, state.cursor = state.step + 1, state.cursor + 1
         if total.device.type == "cpu":  # on an accelerator, reading a number every step would wait for the device
             self._refuse_non_finite()
-        epochs = sum(phase.epochs for phase in self.phases)
-        job.progress.step(state.step, epochs * job.steps_per_epoch, state.epochs_done + 1, epochs)
+        job.progress.step(state.step, self.planned_steps, state.epochs_done + 1, self.planned_epochs)
 
     def _never_empty(self, item: Item) -> Item:
         """A process without examples of its own takes part in the step with one that does not count."""
@@ -149,10 +173,10 @@ class _PhaseRun:
             improved = self._record(at_epoch_end)
         due = at_epoch_end if train.checkpoint_every == "epoch" else state.step % train.checkpoint_every == 0
         ended = state.stopped_early or (at_epoch_end and state.epoch == self.phase.epochs)
-        if due or improved or ended:
+        if due or improved or ended or any(step == state.step for _, step in state.kept):
             self._checkpoint()
 
-    def _record(self, at_epoch_end: bool) -> bool:
+    def _record(self, at_epoch_end: bool, facts: Mapping[str, Any] | None = None) -> bool:
         """Evaluate, add a line to metrics.jsonl, and say whether it is the best so far."""
         job, state, every = self.job, self.state, self.job.recipe.train.evaluate_every
         self._refuse_non_finite()
@@ -161,12 +185,12 @@ class _PhaseRun:
             raise RunError("no target of train counts: all lie in parts of the inputs that are cut off")
         loss = loss_sum / count if count else math.nan
         line: dict[str, Any] = {"step": state.step, "epoch": state.epochs_done + state.cursor / job.steps_per_epoch,
-                                "phase": self.phase.name, "train": {"loss": loss}}  # fmt: skip
-        if job.train.lengths is not None:
+                                "phase": self.phase.name, "train": {"loss": loss}, **(facts or {})}  # fmt: skip
+        if job.train.lengths is not None and padded:
             line["train"]["padding"] = 1 - tokens / padded
         if at_epoch_end:
             self.running = torch.zeros_like(self.running)
-        if job.valid is not None and (every == "epoch" or state.step % every == 0):
+        if job.valid is not None and (self.fits or every == "epoch" or state.step % every == 0):
             line["valid"] = validate(job, job.model if self.average is None else self.average.module, state)
         improved = "valid" in line and judge(job, state, line["valid"])
         state.history.append(line)
@@ -200,6 +224,6 @@ class _PhaseRun:
             raise RunError(
                 f"phase {self.phase.name}: frozen parameters or buffers changed; the backbone must not write to them"
             )
-        if not self.last_phase and not state.stopped_early:
-            state.phase, state.epoch, state.cursor = state.phase + 1, 0, 0
+        if not self.last_phase:
+            state.next_phase()
         job.accelerator.free_memory()

@@ -25,8 +25,9 @@ def validate(job: Job, model: Model, state: RunState) -> dict[str, float]:
 
 
 def judge(job: Job, state: RunState, values: Mapping[str, float]) -> bool:
-    """Say whether an evaluation is the best so far, and count those that early stopping is waiting through."""
+    """Say whether an evaluation is the best so far; note the best of the phase, and how long early stopping waits."""
     train = job.recipe.train
+    _note(job, state, values[train.best_metric])
     stopping = train.early_stopping
     if stopping:
         if _better(job, stopping.metric, values[stopping.metric], state.patience_best):
@@ -38,6 +39,13 @@ def judge(job: Job, state: RunState, values: Mapping[str, float]) -> bool:
         return False
     state.best, state.best_step = values[train.best_metric], state.step
     return True
+
+
+def _note(job: Job, state: RunState, value: float) -> None:
+    """Keep the best evaluations of the phase, best first; of equal ones the earlier."""
+    if job.keeps and not math.isnan(value):
+        best_first = -1 if job.larger_is_better.get(job.recipe.train.best_metric, False) else 1
+        state.kept = sorted([*state.kept, (value, state.step)], key=lambda kept: best_first * kept[0])[: job.keeps]
 
 
 def publish(job: Job, state: RunState, line: Mapping[str, Any], improved: bool) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from accelerate.utils import gather_object
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from inarch import checkpoint
 from inarch.checkpoint import clean, step_directory, written_atomically
@@ -23,7 +23,8 @@ def save(job: Job, state: RunState, optimizer: Any, average: Ema | None, scaler:
     if accelerator.is_main_process:
         with written_atomically(step_directory(root, state.step)) as aside:
             states.save(aside, state, job.model, optimizer, average, scaler, generators)
-        clean(root, [state.best_step])
+        combined = [*(step for _, step in state.kept), *state.ends] if job.keeps else []
+        clean(root, [state.best_step, *combined])
     accelerator.wait_for_everyone()
 
 
@@ -39,16 +40,19 @@ def restore(job: Job, directory: Path, optimizer: Any, average: nn.Module | None
 
 
 def load_best(job: Job, state: RunState) -> int:
-    """Load the weights that go into the bundle: the best on valid, or the last; return their step."""
+    """Load the best weights on valid, or the last; return their step."""
     step = state.step if state.best_step is None else state.best_step
+    job.model.load_state_dict(read_weights(job, step))
+    return step
+
+
+def read_weights(job: Job, step: int) -> dict[str, Tensor]:
+    """Read the weights of a checkpoint: where the run averages them, their average."""
     directory = step_directory(job.directory / "checkpoints", step)
     reason = checkpoint.problem(directory)
     if reason:
-        raise RunError(f"{directory}: the best checkpoint is damaged: {reason}")
+        raise RunError(f"{directory}: a checkpoint that the bundle is made of is damaged: {reason}")
     average = directory / "average.safetensors"
     if average.exists():
-        weights = {name.removeprefix("module."): tensor for name, tensor in load_file(average).items()}
-    else:
-        weights = load_file(directory / "model.safetensors")
-    job.model.load_state_dict(weights)
-    return step
+        return {name.removeprefix("module."): tensor for name, tensor in load_file(average).items()}
+    return load_file(directory / "model.safetensors")

@@ -45,18 +45,29 @@ class RunState:
     """The best value so far of the recipe's `best_metric` on valid."""
     best_step: int | None = None
     """The step after which `best` was seen."""
+    kept: list[tuple[float, int]] = field(default_factory=list)
+    """The best values of this phase and their steps, best first; at most `Job.keeps`."""
+    ends: list[int] = field(default_factory=list)
+    """The steps after which the phases before this one ended."""
     patience_best: float | None = None
-    """The best value so far of the early-stopping metric."""
+    """The best value so far, in this phase, of the early-stopping metric."""
     bad_evaluations: int = 0
     """Evaluations in a row without an improvement of it."""
     stopped_early: bool = False
-    """Whether early stopping has ended the run."""
+    """Whether early stopping has ended the phase."""
     history: list[dict[str, Any]] = field(default_factory=list)
     """The lines of metrics.jsonl."""
     skipped: list[str] = field(default_factory=list)
     """Examples of train and valid that could not be read, each once, in the order in which they were met."""
     frozen_hashes: list[dict[str, str | None]] = field(default_factory=list)
     """Per phase: the hash of frozen parameters and buffers before and after."""
+
+    def next_phase(self) -> None:
+        """Go on to the beginning of the next phase."""
+        self.phase, self.epoch, self.cursor = self.phase + 1, 0, 0
+        self.loss_sum = self.loss_count = self.tokens = self.tokens_padded = 0.0  # of an epoch that was stopped early
+        self.ends, self.kept = [*self.ends, self.step], []
+        self.patience_best, self.bad_evaluations, self.stopped_early = None, 0, False
 
     def note_skipped(self, places: list[str]) -> None:
         """Add examples that could not be read and were not known yet."""
@@ -88,7 +99,7 @@ def read(directory: Path) -> RunState:
     names = {f.name for f in fields(RunState)}
     for name in names ^ set(values):
         raise RunError(f"{directory / STATE}: the field '{name}' is {'missing' if name in names else 'unknown'}")
-    return RunState(**values)
+    return RunState(**{**values, "kept": [(value, step) for value, step in values["kept"]]})
 
 
 def restore(

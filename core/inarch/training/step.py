@@ -13,7 +13,7 @@ from inarch.data.loaders import Item
 from inarch.errors import RunError
 from inarch.interfaces.strategy import Lesson
 from inarch.model import Model, to_device, to_float
-from inarch.training.optimization import micro_batches, scale_gradients
+from inarch.training.optimization import Pull, micro_batches, scale_gradients
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -59,16 +59,21 @@ def accumulate(
 
 
 def optimize(
-    model: Model, optimizer: Any, total: Tensor, accelerator: Accelerator, clip: float | None, scaler: Any
+    model: Model,
+    optimizer: Any,
+    total: Tensor,
+    accelerator: Accelerator,
+    clip: float | None,
+    scaler: Any,
+    pull: Pull | None = None,
 ) -> Tensor:
-    """Divide the accumulated gradients by the global count, clip, and step; return the global totals."""
+    """Divide the accumulated gradients by the global count, add the pull, clip, and step; return the global totals."""
     if accelerator.num_processes > 1:
         total = accelerator.reduce(total, reduction="sum")
     raw = getattr(optimizer, "optimizer", optimizer)
     scaler.unscale_(raw)
-    scale_gradients(
-        [p for p in model.parameters() if p.requires_grad], accelerator.num_processes / total[1].clamp_min(1e-12), clip
-    )
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    scale_gradients(parameters, accelerator.num_processes / total[1].clamp_min(1e-12), clip, pull)
     scaler.step(raw)
     scaler.update()
     raw.zero_grad(set_to_none=True)

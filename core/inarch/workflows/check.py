@@ -11,6 +11,7 @@ from inarch.addresses import locate
 from inarch.data import splits
 from inarch.errors import DataError, RecipeError, WeightsError, listing, unknown
 from inarch.interfaces.dataset import Dataset, Rows, Stream, Targets
+from inarch.interfaces.strategy import Strategy
 from inarch.plugins import Entry
 from inarch.recipe import Component, Recipe
 
@@ -47,7 +48,8 @@ class Checked:
 def check(recipe: Recipe) -> Checked:
     """Check components, options, data, targets, metrics and inputs, or raise the first mistake found."""
     components = plugins.check(recipe)
-    if not plugins.build(*components["strategy"][0]).random_weights:
+    strategy: Strategy = plugins.build(*components["strategy"][0])
+    if not strategy.random_weights:
         _check_weights(recipe, components["backbone"][0][1].get("weights"))
     dataset: Dataset = plugins.build(*components["dataset"][0])
     _refuse_empty(dataset)
@@ -58,6 +60,10 @@ def check(recipe: Recipe) -> Checked:
     _check_options(recipe, recipe.head, head, options, targets)
     _check_metrics(recipe, components["metrics"], targets, head)
     _check_best_metric(recipe, dataset)
+    if strategy.combines and "valid" not in dataset.splits:
+        where = recipe.document.where(recipe.strategy.key)
+        told = f"the strategy '{recipe.strategy.name}' chooses weights on valid, and there is no such split"
+        raise RecipeError(f"{where}: {told}; set splits.valid above 0 or bring one")
     return Checked(recipe, components, dataset, targets, skipped)
 
 

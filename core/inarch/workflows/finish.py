@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from inarch.evaluation import Evaluated, evaluate, predictions, write_prediction
 from inarch.interfaces.dataset import Stream
 from inarch.intervals import Estimate
 from inarch.model import Model, count_parameters, to_device
+from inarch.training.combination import load_chosen
 from inarch.training.job import Job, evaluation_batch_size
-from inarch.training.saving import load_best
 from inarch.training.state import RunState
 from inarch.workflows.check import Checked, refuse_many
+from inarch.workflows.other_runs import bundles_of_runs
 from inarch.workflows.start import build_strategy, resolve
 
 PARITY_EXAMPLES = 16
@@ -44,9 +45,10 @@ class Result:
 def finish(job: Job, checked: Checked, state: RunState, started: float, measured: tuple[str, Examples]) -> Result:
     """Measure the best weights on a split, and write bundle, predictions and report; the main process writes."""
     split, examples = measured
-    best_step = load_best(job, state)
+    strategy = build_strategy(checked)
+    best_step, combined = load_chosen(job, state, strategy, bundles_of_runs(checked, job.model, strategy))
     parameters = count_parameters(job.model)
-    plain = build_strategy(checked).merge(job.model.backbone)
+    plain = strategy.merge(job.model.backbone)
     refuse_many(state.skipped, sum(map(len, checked.dataset.splits.values())), job.recipe)
     job.progress.evaluating(split)
     seen = evaluate(
@@ -60,6 +62,7 @@ def finish(job: Job, checked: Checked, state: RunState, started: float, measured
         answers.write(job.directory / "predictions" / f"{split}.safetensors", found)
         parity = _write_bundle(job, checked, seen, examples, plain)
         result = Result(job.directory, split, estimates, best_step, parity, time.monotonic() - started)
+        job = replace(job, facts={**job.facts, **({"combined": combined} if combined else {})})
         _write_results(job, checked, result, state, seen, examples, parameters)
     job.accelerator.wait_for_everyone()
     return result
@@ -131,6 +134,7 @@ def _write_results(
         "skipped": {**checked.skipped, "while training": state.skipped, f"while testing {result.split}": seen.skipped},
         "parameters": {"total": total, "trained": trained},
         "seconds": round(result.seconds, 1),
+        **job.facts,
     }
     checkpoint.write_atomically(job.directory / "results.json", json.dumps(summary, indent=1))
     resolved, facts = resolve(checked, job.model), job.model.backbone.facts

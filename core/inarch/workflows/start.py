@@ -113,6 +113,7 @@ def make_job(
     progress: Progress,
 ) -> Job:
     """Put the parts of a training together; its lifecycle hook says nothing yet."""
+    strategy = build_strategy(checked)
     return Job(
         recipe=checked.recipe,
         directory=directory,
@@ -125,6 +126,7 @@ def make_job(
         larger_is_better={entry.name: entry.facts["larger_is_better"] for entry, _ in checked.components["metrics"]},
         progress=progress,
         on_epoch_end=lambda epoch, metrics: None,
+        keeps=strategy.keeps if strategy.combines else 0,
     )
 
 
