@@ -2,6 +2,7 @@
 
 from inarch.builtin import (
     answer_targets,
+    distill,
     embedder_targets,
     heads,
     metrics,
@@ -58,6 +59,7 @@ def register_metrics(register: Register) -> None:
 @hookimpl
 def register_strategies(register: Register) -> None:
     """Register the strategies that every domain shares."""
+    register("distill", distill.distill)
     register("full", strategies.full)
     register("linear_probe", strategies.linear_probe)
     register("lora", strategies.lora)

@@ -19,12 +19,15 @@ from inarch.training.hardware import choose_precision, prepare_model, prepare_pr
 from inarch.training.loop import fit
 from inarch.training.progress import Progress
 from inarch.workflows import directory as directories
+from inarch.workflows import teaching
 from inarch.workflows.check import Checked, check, summary
 from inarch.workflows.environment import describe
 from inarch.workflows.finish import Result as Result
 from inarch.workflows.finish import finish
+from inarch.workflows.other_runs import bundles_of_runs
 from inarch.workflows.start import (
     build_model,
+    build_strategy,
     make_examples,
     make_job,
     phases,
@@ -58,14 +61,21 @@ def train_checked(checked: Checked, out: Path | None, resume: bool, progress: Pr
     accelerator = start_processes()
     progress = progress if accelerator.is_main_process else Progress()
     levers = prepare_process(accelerator.device)
+    strategy = build_strategy(checked)
+    teacher = teaching.open_teacher(strategy)
     set_seed(parsed.seed)
     model = build_model(checked)
     names = [name for name in ("train", "valid", "test") if name in checked.dataset.splits]
     examples = {name: make_examples(checked, name, model) for name in names}
+    planned = phases(checked, model)
+    bundles_of_runs(checked, model, strategy)  # what cannot be averaged is told before an hour's training
     resolved = resolve(checked, model)
+    lesson = teaching.make_lesson(strategy, teacher, checked, model, accelerator) if teacher else None
+    facts = {"teacher": teaching.describe(teacher)} if teacher else {}
     set_seed(parsed.seed, device_specific=True)  # processes must not share their dropout
     directory = broadcast_object_list([directories.choose(out, parsed.name, resume)])[0]
     _on_main_first(accelerator, lambda: directories.open_for(directory, resolved, resume, checked.fingerprints()))
+    teaching.refuse_another(directory, facts)
     for line in [*summary(checked), *(f"{name}: {note}" for name in examples for note in examples[name].notes)]:
         progress.say(line)
     accelerator = with_tracker(directory, parsed.train.tracker)
@@ -73,14 +83,15 @@ def train_checked(checked: Checked, out: Path | None, resume: bool, progress: Pr
     levers += prepare_model(model, accelerator.device, precision)
     model.to(accelerator.device)
     speed_up(model, parsed)
-    environment = describe(checked, model, accelerator, precision, levers)
+    environment = describe(checked, model, accelerator, precision, levers) | facts
     if accelerator.is_main_process:
         checkpoint.write_atomically(directory / "environment.json", json.dumps(environment, indent=1, default=str))
     tell = _Hooks(Run(directory, resolved, checked.targets.classes, environment), accelerator.is_main_process)
     tell("on_train_begin")
     job = make_job(checked, directory, model, examples, accelerator, precision, progress)
-    job = replace(job, on_epoch_end=lambda epoch, metrics: tell("on_epoch_end", epoch=epoch, metrics=metrics))
-    state = fit(job, phases(checked, model), _resume_point(directory, resume, progress))
+    job = replace(job, on_epoch_end=lambda epoch, metrics: tell("on_epoch_end", epoch=epoch, metrics=metrics),
+                  lesson=lesson, facts=facts)  # fmt: skip
+    state = fit(job, planned, _resume_point(directory, resume, progress))
     result = finish(job, checked, state, started, (names[-1], examples[names[-1]]))
     accelerator.end_training()
     tell("on_train_end", metrics={name: estimate.value for name, estimate in result.metrics.items()})
