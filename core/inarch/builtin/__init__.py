@@ -2,14 +2,17 @@
 
 from inarch.builtin import (
     answer_targets,
+    averaging,
     distill,
     embedder_targets,
     heads,
     metrics,
     segment_targets,
+    selected,
     strategies,
     targets,
     transcript_targets,
+    unfreezing,
 )
 from inarch.data import folder, hub, table
 from inarch.hookspecs import Register, hookimpl
@@ -59,8 +62,15 @@ def register_metrics(register: Register) -> None:
 @hookimpl
 def register_strategies(register: Register) -> None:
     """Register the strategies that every domain shares."""
+    register("bias_only", selected.bias_only)
     register("distill", distill.distill)
     register("full", strategies.full)
+    register("gradual_unfreezing", unfreezing.gradual_unfreezing)
+    register("l2_sp", strategies.l2_sp)
     register("linear_probe", strategies.linear_probe)
     register("lora", strategies.lora)
+    register("lp_ft", unfreezing.lp_ft)
+    register("norm_only", selected.norm_only)
     register("scratch", strategies.scratch)
+    register("soup", averaging.soup)
+    register("wise_ft", averaging.wise_ft)

@@ -1,9 +1,12 @@
-"""Strategies: everything, the head alone, adapters, and the control without transfer. Imports no torch."""
+"""Strategies of one phase: everything, the head alone, adapters, and the control without transfer. No torch."""
 
 from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from inarch.builtin.phases import Decay as Decay
+from inarch.builtin.phases import Multiplier as Multiplier
+from inarch.builtin.phases import all_layers
 from inarch.interfaces.strategy import Phase, Strategy
 from inarch.recipe import Train
 from inarch.schema import Range
@@ -11,51 +14,77 @@ from inarch.schema import Range
 if TYPE_CHECKING:
     from inarch.interfaces.backbone import Backbone
 
-Decay = Annotated[float, Range(above=0, most=1)]
-Multiplier = Annotated[float, Range(above=0)]
-
 
 class Full(Strategy):
     """Train all layers, each at its own rate."""
+
+    name = "full"
 
     def __init__(self, layer_decay: float, head_multiplier: float) -> None:
         self.layer_decay, self.head_multiplier = layer_decay, head_multiplier
 
     def phases(self, backbone: "Backbone", train: Train) -> list[Phase]:
-        """Return one phase; the last layer has the recipe's rate, earlier ones `layer_decay` times the next one's."""
-        depth = len(backbone.layers())
-        rates = tuple(train.learning_rate * self.layer_decay ** (depth - 1 - index) for index in range(depth))
-        return [Phase("full", train.epochs, rates, train.learning_rate * self.head_multiplier)]
+        """Return one phase, in which the last layer has the recipe's rate."""
+        return [all_layers(self.name, backbone, train, train.epochs, 1.0, self.layer_decay, self.head_multiplier)]
 
 
 class LinearProbe(Strategy):
     """Train the head alone, on a frozen backbone."""
 
+    def __init__(self, views: int) -> None:
+        self.views = views
+
     def phases(self, backbone: "Backbone", train: Train) -> list[Phase]:
-        """Return one phase with every backbone layer frozen."""
-        return [Phase("linear_probe", train.epochs, (None,) * len(backbone.layers()), train.learning_rate)]
+        """Return one phase with every backbone layer frozen; with views it fits the head to stored features."""
+        frozen = (None,) * len(backbone.layers())
+        return [Phase("linear_probe", train.epochs, frozen, train.learning_rate, views=self.views)]
 
 
 class Scratch(Full):
     """Train all layers from random weights."""
 
+    name = "scratch"
     random_weights = True
+
+
+class PullToStart(Full):
+    """Train all layers, held back to where they began."""
+
+    name = "l2_sp"
+
+    def __init__(self, alpha: float, layer_decay: float, head_multiplier: float) -> None:
+        super().__init__(layer_decay, head_multiplier)
+        self.alpha = alpha
+
+    def phases(self, backbone: "Backbone", train: Train) -> list[Phase]:
+        """Return one phase with the pull."""
+        [phase] = super().phases(backbone, train)
+        return [replace(phase, pull=self.alpha)]
 
 
 class Lora(Full):
     """Train low-rank adapters and the head."""
 
+    name = "lora"
+
     def __init__(
-        self, rank: int, alpha: float, dropout: float, targets: Literal["auto"] | list[str], merge: bool, head: float
+        self,
+        rank: int,
+        alpha: float,
+        dropout: float,
+        targets: Literal["auto"] | list[str],
+        merge: bool,
+        layer_decay: float,
+        head_multiplier: float,
     ) -> None:
-        super().__init__(1.0, head)
+        super().__init__(layer_decay, head_multiplier)
         self.rank, self.alpha, self.dropout, self.targets, self.merges = rank, alpha, dropout, targets, merge
 
     def phases(self, backbone: "Backbone", train: Train) -> list[Phase]:
         """Return one phase that trains the parameters that peft made, known by their names."""
         [phase] = super().phases(backbone, train)
         trains = frozenset(name for layer in backbone.layers() for name in layer if ".lora_" in name)
-        return [replace(phase, name="lora", trains=trains)]
+        return [replace(phase, trains=trains)]
 
     def adapt(self, backbone: "Backbone") -> None:
         """Insert the adapters."""
@@ -82,14 +111,40 @@ def full(*, layer_decay: Decay = 1.0, head_multiplier: Multiplier = 1.0) -> Stra
     return Full(layer_decay, head_multiplier)
 
 
-def linear_probe() -> Strategy:
-    """Train the head alone; the backbone is frozen: parameters, batch-norm statistics and dropout."""
-    return LinearProbe()
+def linear_probe(
+    *, views: Annotated[int, Range(least=1)] = 1, solver: Literal["features", "steps"] = "features"
+) -> Strategy:
+    """Train the head alone; the backbone is frozen: parameters, batch-norm statistics and dropout.
+
+    The backbone sees each example once, its features are stored, and the head is fitted to them until it converges:
+    L-BFGS on the head's own loss, with a penalty on its weights that cross-validation on train chooses (the protocol of
+    CLIP, arXiv 2103.00020, chose it on valid). Of `train`, epochs, rates, and weight_decay then have no say.
+    views: of each example: that of evaluation, and others drawn as training draws them, without mixing.
+    solver: `features`; or `steps`: an optimizer's, through the frozen backbone, in each epoch another view. Where
+    features do not hold what the head reads (tags, spans, pairs, weights of layers that are learnt, a stream), steps
+    are taken anyway, and the run says so.
+    """
+    return LinearProbe(views if solver == "features" else 0)
 
 
 def scratch(*, layer_decay: Decay = 1.0, head_multiplier: Multiplier = 1.0) -> Strategy:
     """Train all layers from random weights: the control that shows what transfer is worth. Options as for `full`."""
     return Scratch(layer_decay, head_multiplier)
+
+
+def l2_sp(
+    *,
+    alpha: Annotated[float, Range(above=0)] = 0.1,
+    layer_decay: Decay = 1.0,
+    head_multiplier: Multiplier = 1.0,
+) -> Strategy:
+    """Fine-tune all layers, each parameter pulled to where pretraining left it (L2-SP, arXiv 1802.01483).
+
+    alpha: half of it times the squared distance is added to the mean loss (the loss that is reported is without it), in
+    place of the backbone's weight decay; `train.weight_decay`, the paper's beta, is left for the head. 0.1 and 0.01 are
+    the paper's usual values of the two; the fewer the examples, the more they help. Others as for `full`.
+    """
+    return PullToStart(alpha, layer_decay, head_multiplier)
 
 
 def lora(
@@ -99,6 +154,7 @@ def lora(
     dropout: Annotated[float, Range(least=0, below=1)] = 0.05,
     targets: Literal["auto"] | list[str] = "auto",
     merge: bool = False,
+    layer_decay: Decay = 1.0,
     head_multiplier: Multiplier = 1.0,
 ) -> Strategy:
     """Train small adapters beside frozen layers, and the head (LoRA, arXiv 2106.09685).
@@ -109,7 +165,8 @@ def lora(
     ungrouped convolution; or a list of names, of their last parts, or of regular expressions, as in peft.
     merge: true adds the adapters to the weights before anything is measured on test, and the bundle is a usual one;
     false makes a small bundle of adapters and head that needs the backbone's weights where they were to be opened.
+    layer_decay, head_multiplier: as for `full`.
     """
     if find_spec("peft") is None:
         raise ImportError("No module named 'peft'")
-    return Lora(rank, alpha, dropout, targets, merge, head_multiplier)
+    return Lora(rank, alpha, dropout, targets, merge, layer_decay, head_multiplier)
