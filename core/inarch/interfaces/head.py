@@ -59,6 +59,13 @@ class Head(nn.Module, ABC):
         """
         return None
 
+    def fit(self, features: Tensor, targets: Tensor) -> dict[str, Any] | None:
+        """Learn from all of train at once, pooled features (N, D) and encoded targets (N, ...), and return facts.
+
+        Called in place of the core's fit where a strategy fits the head to stored features; on the CPU. Default: none.
+        """
+        return None
+
     def refuse(self, target: Any, length: int) -> None:
         """Raise ValueError if an example of so many tokens (`Backbone.length`) cannot teach a raw target.
 
