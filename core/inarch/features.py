@@ -1,13 +1,9 @@
 """Frozen features, computed once: what a backbone makes of a split, read from the store or computed and kept."""
 
-import hashlib
-import pickle
-import sys
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,11 +16,11 @@ from inarch.data.loaders import Examples, load
 from inarch.data.order import evaluation_batches
 from inarch.data.views import Views
 from inarch.errors import DataError, RecipeError, listing
-from inarch.feature_store import Array, Store, Table
+from inarch.feature_keys import describe, row_key
+from inarch.feature_shards import Array
+from inarch.feature_store import Store, Table
 from inarch.interfaces.backbone import Backbone
 from inarch.interfaces.dataset import Stream
-from inarch.plugins import CORE, loaded
-from inarch.weights import fingerprint
 
 SAVE_EVERY = 30.0
 """Seconds after which what was computed is stored, so that a run that was killed goes on from there."""
@@ -63,22 +59,22 @@ def extract(
     """
     inputs = _checked(examples, backbone, field).inputs
     view = 0 if inputs is not None and inputs.prepared is not None else view  # then nothing is drawn at random
-    table = (store or Store()).table(_description(backbone.to(accelerator.device), accelerator.device, view, field))
+    table = (store or Store()).table(describe(backbone.to(accelerator.device), accelerator.device, view, field))
     keys = _keys(examples, accelerator, view)
     stored, present = table.read(keys)
     missing = sorted(set().union(*_gathered(accelerator, np.flatnonzero(~present).tolist())))
     if stored is not None and not missing:
         return Extracted(_agreed(stored, accelerator), list(range(len(keys))), [], 0, table.notes)
     one_pass = _Pass(examples, backbone, accelerator, batch_size, workers, view, field)
-    rows, values, skipped = _computed(one_pass, missing, keys, table)
+    rows, parts, skipped = _computed(one_pass, missing, keys, table)
     if stored is not None:
         kept = np.setdiff1d(np.flatnonzero(present), missing)
-        rows, values = np.concatenate([rows, kept]), np.concatenate([values, stored[kept]])
-    elif not len(rows):
+        rows, parts = np.concatenate([rows, kept]), [*parts, stored[kept]]
+    if not parts:
         raise DataError("no example of the split could be read: " + "; ".join(skipped[:3]))
     order = np.argsort(rows)
-    computed = len(missing) - len(skipped)
-    return Extracted(_agreed(values[order], accelerator), rows[order].tolist(), skipped, computed, table.notes)
+    values = _agreed(np.concatenate(parts)[order], accelerator)
+    return Extracted(values, rows[order].tolist(), skipped, len(missing) - len(skipped), table.notes)
 
 
 @dataclass(frozen=True)
@@ -132,25 +128,26 @@ class _Pass:
 @torch.inference_mode()
 def _computed(
     one_pass: _Pass, missing: Sequence[int], keys: Sequence[bytes | None], table: Table
-) -> tuple[Array, Array, list[str]]:
-    """Compute and store the features of rows; return the rows that could be read, features (M, D) and who was not."""
+) -> tuple[Array, list[Array], list[str]]:
+    """Compute and store features; return which rows could be read, what is to be joined to (M, D), and the others."""
     backbone, writes = one_pass.backbone, one_pass.accelerator.is_local_main_process
     modes = [(module, module.training) for module in backbone.modules()]
     backbone.eval()
     full, skipped, since, begun = [], [], 0, time.monotonic()
-    for part in one_pass.parts(missing):
-        skipped += part["skipped"]
-        if part["rows"]:
-            full.append(part)
-        if writes and time.monotonic() - begun > SAVE_EVERY:
-            _store(full[since:], keys, table, partial=True)
-            since, begun = len(full), time.monotonic()
-    for module, mode in modes:
-        module.training = mode
+    try:
+        for part in one_pass.parts(missing):
+            skipped += part["skipped"]
+            full += [part] if part["rows"] else []
+            if writes and time.monotonic() - begun > SAVE_EVERY:
+                _store(full[since:], keys, table, partial=True)
+                since, begun = len(full), time.monotonic()
+    finally:
+        for module, mode in modes:
+            module.training = mode
     if full and writes:
         _store(full, keys, table, partial=False)
     rows = np.array([row for part in full for row in part["rows"]], np.int64)
-    return rows, np.concatenate([part["values"] for part in full]) if full else np.empty((0, 0)), skipped
+    return rows, [part["values"] for part in full], skipped
 
 
 def _store(parts: Sequence[Mapping[str, Any]], keys: Sequence[bytes | None], table: Table, partial: bool) -> None:
@@ -178,69 +175,14 @@ def _checked(examples: Examples, backbone: Backbone, field: str) -> Examples:
     return examples
 
 
-def _description(backbone: Backbone, device: torch.device, view: int, field: str) -> dict[str, Any]:
-    """Return everything that features depend on, beside the raw inputs."""
-    kind = type(backbone)
-    return {
-        "backbone": f"{kind.__module__}.{kind.__qualname__}",
-        "options": dict(backbone.resolved),
-        "facts": dict(backbone.facts),
-        "inarch": loaded().known[CORE].version,
-        "code": _code(kind.__module__.partition(".")[0]),
-        "weights": fingerprint(backbone.state_dict()),
-        "precision": f"fp32 on {device.type}",
-        "field": field,
-        "view": view,
-    }
-
-
-def _code(package: str) -> str:
-    """Return the hash of a package's source: of a plugin in the making, the version says nothing."""
-    path = Path(getattr(sys.modules.get(package), "__file__", None) or package)
-    files = sorted(path.parent.rglob("*.py")) if path.name == "__init__.py" else [path]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(str(file.relative_to(path.parent)).encode() + b"\n")
-        if file.is_file():
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
 def _keys(examples: Examples, accelerator: Accelerator, view: int) -> list[bytes | None]:
     """Return the keys of all rows; each process computes its share of them."""
     processes, process = accelerator.num_processes, accelerator.process_index
     found: list[bytes | None] = [None] * len(examples.rows)
-    mine = [_key(examples, row, view) for row in range(process, len(found), processes)]
+    mine = [row_key(examples, row, view) for row in range(process, len(found), processes)]
     for number, keys in enumerate(_gathered(accelerator, mine)):
         found[number::processes] = keys
     return found
-
-
-def _key(examples: Examples, row: int, view: int) -> bytes | None:
-    """Return the hash of a row's raw input, and for what is drawn at random of its draw; None: it has none."""
-    try:
-        key = digest(examples.dataset.raw(examples.rows[row]))
-    except (OSError, TypeError, AttributeError, pickle.PicklingError):
-        return None  # unreadable, as reading it will tell, or nothing that can be written down
-    return hashlib.sha256(key + f" {examples.seed} {row}".encode()).digest() if view else key
-
-
-def digest(raw: Any) -> bytes:
-    """Return the SHA-256 of what is in a raw input: of a file its content, of a mapping its names and values."""
-    if isinstance(raw, Path):
-        with raw.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    if isinstance(raw, bytes):
-        return hashlib.sha256(raw).digest()
-    if isinstance(raw, Mapping):
-        inside = b"".join(digest(part) for pair in raw.items() for part in pair)
-    elif isinstance(raw, list | tuple):
-        inside = b"".join(map(digest, raw))
-    elif isinstance(raw, str):
-        inside = raw.encode("utf-8", "surrogatepass")
-    else:
-        inside = pickle.dumps(raw, protocol=4)
-    return hashlib.sha256(f"{type(raw).__name__} {len(inside)}\n".encode() + inside).digest()
 
 
 def _gathered(accelerator: Accelerator, value: Any) -> list[Any]:
