@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from inarch.recipe import Component, Train
+from inarch.recipe import Train
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,6 +76,28 @@ class Answers(NamedTuple):
     """The backbone's pooled ones (M, D), likewise."""
 
 
+@dataclass(frozen=True)
+class Rung:
+    """One of the ways that a ladder may try, as changes of the recipe."""
+
+    name: str
+    changes: Mapping[str, Any]
+    """``{"strategy": ..., "train.learning_rate": ...}``"""
+    heads: frozenset[str] | None = None
+    """Heads of the recipes that it is for; None: all."""
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Ways to choose from, the cheapest first, and what may be spent on them."""
+
+    rungs: Sequence[Rung]
+    seconds: float | None = None
+    """None: no limit."""
+    epochs: float | None = None
+    """Epochs in which the backbone is trained, over all rungs; None: no limit."""
+
+
 class Strategy(ABC):
     """Turns the backbone's layers and the recipe's `train` into phases."""
 
@@ -87,8 +109,6 @@ class Strategy(ABC):
     """Folders of other runs whose bundles `combine` is given: of the same backbone, head, classes, valid and test."""
     teacher: str | None = None
     """A bundle, or a run with one, from whose answers the model learns as well (`lesson`); None: from targets alone."""
-    rungs: Sequence[Component] = ()
-    """Strategies that this one chooses from, the cheapest first; where there are some, `climb` trains, not `phases`."""
 
     @abstractmethod
     def phases(self, backbone: "Backbone", train: Train) -> list[Phase]:
@@ -100,6 +120,10 @@ class Strategy(ABC):
         Called once the weights are loaded, and again when a bundle that keeps adapters is opened. `Backbone.layers()`
         must name the new parameters too.
         """
+
+    def ladder(self, train: Train) -> Ladder | None:
+        """Return strategies to choose from by valid, in place of phases; None: this strategy trains by itself."""
+        return None
 
     def lesson(
         self, student: tuple["Backbone", "Head"], teacher: tuple["Backbone", "Head"],
