@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from inarch.interfaces.backbone import Backbone as Backbone
     from inarch.interfaces.backbone import Features as Features
     from inarch.interfaces.backbone import Window as Window
+    from inarch.interfaces.candidate import Candidate as Candidate
     from inarch.interfaces.dataset import Dataset as Dataset
     from inarch.interfaces.dataset import Rows as Rows
     from inarch.interfaces.dataset import Stream as Stream
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Address": "inarch.schema",
     "Backbone": "inarch.interfaces.backbone",
+    "Candidate": "inarch.interfaces.candidate",
     "DataError": "inarch.errors",
     "Dataset": "inarch.interfaces.dataset",
     "Features": "inarch.interfaces.backbone",

@@ -30,7 +30,8 @@ def register_backbones(register: Register) -> None:
     """Register `build(*, option, ...) -> Backbone`.
 
     Facts: `domain`, a word; `verify(raw)`, which raises ValueError saying why an input cannot be read, without loading
-    anything heavy; `starter()`, the fragment of a recipe that `inarch init` writes.
+    anything heavy; `starter()`, the fragment of a recipe that `inarch init` writes; `candidates()`, which returns each
+    `Candidate` that `inarch rank` knows by name; `keeps`, options about the data that another model would have as well.
     """
 
 

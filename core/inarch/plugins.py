@@ -29,7 +29,7 @@ _KIND_OF_KEY = {
     "strategy": "strategies",
 }
 _FACTS: dict[str, dict[str, Any]] = {
-    "backbones": {"domain": "", "verify": None, "starter": None},
+    "backbones": {"domain": "", "verify": None, "starter": None, "candidates": None, "keeps": ()},
     "heads": {"read": None, "verify": None},
     "datasets": {},
     "metrics": {"kinds": (), "larger_is_better": True, "verify": None},
