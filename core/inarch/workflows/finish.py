@@ -58,7 +58,9 @@ def finish(job: Job, checked: Checked, state: RunState, started: float, measured
     if job.accelerator.is_main_process:
         estimates = measure(job.model, seen, examples, job.metrics)
         write_predictions(job.directory / "predictions" / f"{split}.jsonl", predictions(job.model, seen, examples))
-        found = answers.collect(seen.rows, _groups(seen, examples), seen.compared(job.model), seen.targets, job.metrics)
+        found = answers.collect(
+            seen.rows, groups_of(seen, examples), seen.compared(job.model), seen.targets, job.metrics
+        )
         answers.write(job.directory / "predictions" / f"{split}.safetensors", found)
         parity = _write_bundle(job, checked, seen, examples, plain)
         result = Result(job.directory, split, estimates, best_step, parity, time.monotonic() - started)
@@ -70,10 +72,10 @@ def finish(job: Job, checked: Checked, state: RunState, started: float, measured
 
 def measure(model: Model, seen: Evaluated, examples: Examples, metrics: Mapping[str, Any]) -> dict[str, Estimate]:
     """Return every metric of an evaluated split with its 95 % interval."""
-    return intervals.estimate(metrics, seen.compared(model), seen.targets, _groups(seen, examples))
+    return intervals.estimate(metrics, seen.compared(model), seen.targets, groups_of(seen, examples))
 
 
-def _groups(seen: Evaluated, examples: Examples) -> list[Any] | None:
+def groups_of(seen: Evaluated, examples: Examples) -> list[Any] | None:
     """Return the group of each example, if the data has groups and can be asked for them."""
     group = examples.dataset.group
     if not group or isinstance(examples.rows, Stream):

@@ -1,13 +1,14 @@
 """What a training needs before its first step: processes, model, data, and the job that holds them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 
 from inarch import plugins
 from inarch.data.loaders import Examples
@@ -128,6 +129,19 @@ def make_job(
         on_epoch_end=lambda epoch, metrics: None,
         keeps=strategy.keeps if strategy.combines else 0,
     )
+
+
+def on_main_first(accelerator: Accelerator, action: Callable[[], None]) -> None:
+    """Run an action on the main process; if it fails there, every process stops with its reason."""
+    failure: list[str | None] = [None]
+    if accelerator.is_main_process:
+        try:
+            action()
+        except RunError as error:
+            failure = [str(error)]
+    broadcast_object_list(failure)
+    if failure[0]:
+        raise RunError(failure[0])
 
 
 def _accelerator(**options: Any) -> Accelerator:

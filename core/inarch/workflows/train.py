@@ -2,17 +2,15 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, set_seed
 
 from inarch import checkpoint, plugins, recipe
 from inarch.data.loaders import seeded
-from inarch.errors import RunError
 from inarch.interfaces.run import Run
 from inarch.recipe import Recipe
 from inarch.training.hardware import choose_precision, prepare_model, prepare_process
@@ -30,6 +28,7 @@ from inarch.workflows.start import (
     build_strategy,
     make_examples,
     make_job,
+    on_main_first,
     phases,
     resolve,
     speed_up,
@@ -74,7 +73,7 @@ def train_checked(checked: Checked, out: Path | None, resume: bool, progress: Pr
     facts = {"teacher": teaching.describe(teacher)} if teacher else {}
     set_seed(parsed.seed, device_specific=True)  # processes must not share their dropout
     directory = broadcast_object_list([directories.choose(out, parsed.name, resume)])[0]
-    _on_main_first(accelerator, lambda: directories.open_for(directory, resolved, resume, checked.fingerprints()))
+    on_main_first(accelerator, lambda: directories.open_for(directory, resolved, resume, checked.fingerprints()))
     teaching.refuse_another(directory, facts)
     for line in [*summary(checked), *(f"{name}: {note}" for name in examples for note in examples[name].notes)]:
         progress.say(line)
@@ -118,16 +117,3 @@ def _resume_point(directory: Path, resume: bool, progress: Progress) -> Path | N
         progress.say(sentence)
     progress.say(f"resuming from {found}" if found else "no checkpoint to resume from: starting at the beginning")
     return found
-
-
-def _on_main_first(accelerator: Accelerator, action: Callable[[], None]) -> None:
-    """Run an action on the main process; if it fails there, every process stops with its reason."""
-    failure: list[str | None] = [None]
-    if accelerator.is_main_process:
-        try:
-            action()
-        except RunError as error:
-            failure = [str(error)]
-    broadcast_object_list(failure)
-    if failure[0]:
-        raise RunError(failure[0])
