@@ -6,6 +6,7 @@ from inarch.builtin import (
     distill,
     embedder_targets,
     heads,
+    ladder,
     metrics,
     segment_targets,
     selected,
@@ -62,6 +63,7 @@ def register_metrics(register: Register) -> None:
 @hookimpl
 def register_strategies(register: Register) -> None:
     """Register the strategies that every domain shares."""
+    register("auto", ladder.auto)
     register("bias_only", selected.bias_only)
     register("distill", distill.distill)
     register("full", strategies.full)

@@ -22,6 +22,7 @@ from inarch.workflows.check import Checked, check, summary
 from inarch.workflows.environment import describe
 from inarch.workflows.finish import Result as Result
 from inarch.workflows.finish import finish
+from inarch.workflows.ladder import climb
 from inarch.workflows.other_runs import bundles_of_runs
 from inarch.workflows.start import (
     build_model,
@@ -57,10 +58,12 @@ def train_checked(checked: Checked, out: Path | None, resume: bool, progress: Pr
     """Train a recipe that has been checked."""
     started = time.monotonic()
     parsed = checked.recipe
+    strategy = build_strategy(checked)
+    if ladder := strategy.ladder(parsed.train):
+        return climb(checked, ladder, out, resume, progress, train_checked)
     accelerator = start_processes()
     progress = progress if accelerator.is_main_process else Progress()
     levers = prepare_process(accelerator.device)
-    strategy = build_strategy(checked)
     teacher = teaching.open_teacher(strategy)
     set_seed(parsed.seed)
     model = build_model(checked)
