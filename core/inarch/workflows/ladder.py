@@ -4,31 +4,24 @@ What is spent is the seconds, and the epochs in which the backbone was trained, 
 that is resumed goes on where it was, and does not run them again.
 """
 
-import copy
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, set_seed
 
-from inarch import answers, checkpoint, intervals, plugins
-from inarch import recipe as recipes
-from inarch.answers import Answers
-from inarch.document import Document
+from inarch import answers, checkpoint
 from inarch.errors import PluginError, RecipeError, RunError
-from inarch.evaluation import build_metrics
-from inarch.interfaces.strategy import Ladder, Rung
+from inarch.interfaces.strategy import Ladder
 from inarch.model import Model
 from inarch.training.hardware import choose_precision, prepare_model, prepare_process
 from inarch.training.progress import Progress
 from inarch.workflows import directory as directories
-from inarch.workflows import start
+from inarch.workflows import rungs, start
 from inarch.workflows.check import Checked, summary
 from inarch.workflows.climbing import Step, Tried, best, decide
 from inarch.workflows.environment import describe
@@ -36,7 +29,7 @@ from inarch.workflows.finish import Result
 from inarch.workflows.ladder_end import conclude
 from inarch.workflows.pace import seconds_per_epoch
 
-RUNGS = "rungs"
+FOLDER = "rungs"
 Train = Callable[[Checked, Path | None, bool, Progress], Result]
 
 
@@ -79,14 +72,15 @@ def climb(checked: Checked, ladder: Ladder, out: Path | None, resume: bool, prog
     if accelerator.is_main_process:
         checkpoint.write_atomically(directory / "environment.json", json.dumps(environment, indent=1, default=str))
     pace = _once(lambda: seconds_per_epoch(model, checked, examples, accelerator, precision))
-    given = _Climb(checked, ladder, directory, model, accelerator, progress, train, _metric(checked), pace)
+    given = _Climb(checked, ladder, directory, model, accelerator, progress, train, rungs.metric_of(checked), pace)
     tried, record = _run(given)
-    record["chosen"] = best(tried).name
-    last = f"{best(tried).name} is the best of {len(tried)} on valid: {given.metric} {_value(given, best(tried)):.4f}"
-    record["sentences"].append(last)
-    progress.say(last)
+    chosen = best(tried)
+    record["chosen"] = chosen.name
+    value = f"{given.metric} {rungs.shown(checked, chosen):.4f}"
+    record["sentences"].append(f"{chosen.name} is the best of {len(tried)} on valid: {value}")
+    progress.say(record["sentences"][-1])
     _write(given, record)
-    return conclude(checked, directory, directory / RUNGS / best(tried).name, record, accelerator, started)
+    return conclude(checked, directory, directory / FOLDER / chosen.name, record, accelerator, started)
 
 
 def _run(given: _Climb) -> tuple[list[Tried], dict[str, Any]]:
@@ -100,7 +94,7 @@ def _run(given: _Climb) -> tuple[list[Tried], dict[str, Any]]:
     failure: Exception | None = None
     for rung in given.ladder.rungs:
         try:
-            as_rung, epochs = _as_rung(given, rung)
+            as_rung, epochs = rungs.prepare(given.checked, rung, given.model)
             step = decide(tried, rung.name, epochs > 0, ideal, _is_limited(given.ladder))
             if step.go and epochs:
                 step = _within(given, rung.name, epochs, spent) or step
@@ -121,23 +115,6 @@ def _run(given: _Climb) -> tuple[list[Tried], dict[str, Any]]:
     return tried, record
 
 
-def _as_rung(given: _Climb, rung: Rung) -> tuple[Checked, float]:
-    """Return a rung as a checked recipe without test data, and in how many epochs it trains the backbone.
-
-    Its targets are as the recipe's own head reads them.
-    """
-    checked = given.checked
-    if rung.heads is not None and checked.recipe.head.name not in rung.heads:
-        raise RecipeError(f"it is for the head {' or '.join(sorted(rung.heads))}, not {checked.recipe.head.name}")
-    plain = {**checked.recipe.plain(), "name": f"{checked.recipe.name}_{rung.name}"}
-    recipe = recipes.parse(Document(f"the rung {rung.name}", copy.deepcopy(plain)), copy.deepcopy(dict(rung.changes)))
-    splits = {name: checked.dataset.splits[name] for name in ("train", "valid")}
-    skipped = {name: places for name, places in checked.skipped.items() if name in splits}
-    found = Checked(recipe, plugins.check(recipe), replace(checked.dataset, splits=splits), checked.targets, skipped)
-    phases = start.phases(found, given.model)
-    return found, sum(phase.epochs for phase in phases if not phase.views)
-
-
 def _within(given: _Climb, name: str, epochs: float, spent: Mapping[str, Any]) -> Step | None:
     """Return the step of not beginning a rung that will not fit into the budget; None: it will, as far as is known."""
     ladder = given.ladder
@@ -153,70 +130,31 @@ def _within(given: _Climb, name: str, epochs: float, spent: Mapping[str, Any]) -
     if needed <= left:
         return None
     how = "as the rungs before took" if paces else "by a few timed steps"
-    return Step(False, f"{name} is not begun: it would take about {needed:.0f} s, {how}, and the budget leaves {max(left, 0):.0f} s")  # fmt: skip  # noqa: E501
+    told = f"it would take about {needed:.0f} s, {how}, and the budget leaves {max(left, 0):.0f} s"
+    return Step(False, f"{name} is not begun: {told}")
 
 
 def _try(
     given: _Climb, as_rung: Checked, name: str, epochs: float, spent: dict[str, Any], ideal: Tried | None
 ) -> tuple[Tried, Tried | None]:
     """Run a rung, or read what it left if it has finished; return it, and what a model without errors would reach."""
-    folder = given.directory / RUNGS / name
-    if not _is_finished(folder):
+    folder = given.directory / FOLDER / name
+    if not rungs.is_finished(folder):
         given.train(as_rung, folder, (folder / directories.RECIPE).is_file(), given.progress)
     given.accelerator.wait_for_everyone()
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     found = answers.read(folder / "predictions" / "valid.safetensors")
-    tried = _measure(given, name, found, epochs > 0)
-    value = _value(given, tried)
-    spent[name] = {given.metric: value, "seconds": results["seconds"], "epochs": epochs}
-    perfect = _without_errors(found, given.checked.targets.kind)
-    return tried, ideal if ideal or perfect is None else _measure(given, "a model without errors", perfect, True)
-
-
-def _is_finished(folder: Path) -> bool:
-    """Say whether a rung has left all that it leaves, whole: its bundle is written before its results."""
-    left = folder / "results.json", folder / "predictions" / "valid.safetensors"
-    return all(path.is_file() for path in left) and checkpoint.problem(folder / "model") is None
-
-
-def _measure(given: _Climb, name: str, found: Answers, trains: bool) -> Tried:
-    """Return what answers to valid reach, larger being better, with the draws that all rungs share."""
-    metric = build_metrics(given.checked.components["metrics"], given.checked.targets)[given.metric]
-    groups = None if found.groups is None else found.groups.tolist()
-    draws = intervals.draws(len(found.rows), groups, np.random.default_rng(given.checked.recipe.seed))
-    sign = _sign(given)
-    value, drawn = found.value(given.metric, metric), found.resampled(given.metric, metric, draws)
-    return Tried(name, sign * value, sign * drawn, trains)
-
-
-def _without_errors(found: Answers, kind: str) -> Answers | None:
-    """Return the answers of a model that always gives the target, for targets that say what these would be."""
-    if found.scores is None or found.targets is None or kind not in ("classes", "labels", "numbers"):
-        return None
-    scores = found.targets.float()
-    if kind == "classes":
-        scores = F.one_hot(found.targets, found.scores.shape[1]).float()
-    return replace(found, scores=scores if scores.shape == found.scores.shape else found.scores)
-
-
-def _sign(given: _Climb) -> float:
-    entries = {entry.name: entry.facts["larger_is_better"] for entry, _ in given.checked.components["metrics"]}
-    return 1.0 if entries[given.metric] else -1.0
-
-
-def _value(given: _Climb, tried: Tried) -> float:
-    """Return what a rung reached, in the metric's own sense."""
-    return _sign(given) * tried.value
+    tried = rungs.measure(given.checked, name, found, epochs > 0)
+    spent[name] = {
+        given.metric: rungs.shown(given.checked, tried),
+        "seconds": results["seconds"],
+        "epochs": epochs,
+    }
+    return tried, ideal or rungs.without_errors(given.checked, found)
 
 
 def _is_limited(ladder: Ladder) -> bool:
     return ladder.seconds is not None or ladder.epochs is not None
-
-
-def _metric(checked: Checked) -> str:
-    """Return the metric that rungs are compared by: `train.best_metric`, or the first where that is the loss."""
-    wanted = checked.recipe.train.best_metric
-    return checked.recipe.metrics[0].name if wanted == "loss" else wanted
 
 
 def _once(function: Callable[[], float]) -> Callable[[], float]:
