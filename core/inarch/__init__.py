@@ -40,12 +40,15 @@ if TYPE_CHECKING:
     from inarch.training.progress import Progress as Progress
     from inarch.weights import load_strictly as load_strictly
     from inarch.weights import read_state as read_state
+    from inarch.workflows.compare import Comparison as Comparison
+    from inarch.workflows.compare import compare as compare
     from inarch.workflows.train import train as train
 
 _HOME = {
     "Address": "inarch.schema",
     "Backbone": "inarch.interfaces.backbone",
     "Candidate": "inarch.interfaces.candidate",
+    "Comparison": "inarch.workflows.compare",
     "DataError": "inarch.errors",
     "Dataset": "inarch.interfaces.dataset",
     "Features": "inarch.interfaces.backbone",
@@ -67,6 +70,7 @@ _HOME = {
     "WeightsError": "inarch.errors",
     "Window": "inarch.interfaces.backbone",
     "absolute": "inarch.addresses",
+    "compare": "inarch.workflows.compare",
     "find_model": "inarch.addresses",
     "find_segments": "inarch.builtin.segments",
     "hookimpl": "inarch.hookspecs",

@@ -57,7 +57,7 @@ class Live(Progress):
             raise KeyboardInterrupt
         if self.task is None:
             self.task = self.bar.add_task("", total=total)
-        self.bar.update(self.task, completed=done, description=f"epoch {min(epoch, epochs)} of {epochs}")
+        self.bar.update(self.task, completed=done, total=total, description=f"epoch {min(epoch, epochs)} of {epochs}")
 
     def evaluating(self, split: str) -> None:
         """Say in the bar that a split is being evaluated."""

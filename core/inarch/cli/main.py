@@ -12,6 +12,7 @@ from inarch.errors import InarchError, unknown
 
 VERBS = {
     "train": "Train a recipe.",
+    "compare": "Compare strategies, and say how sure the difference is.",
     "check": "Verify a recipe and its data without training.",
     "evaluate": "Measure a run's bundle on a split.",
     "predict": "Predict files, folders or rows of a table with a bundle.",
@@ -77,7 +78,11 @@ def main() -> None:
     except InarchError as error:
         sys.exit(_fail(str(error)))
     except (KeyboardInterrupt, click.Abort):
-        hint = " It goes on with: inarch train ... --resume" if "train" in sys.argv[1:2] else ""
+        hints = {
+            "train": " It goes on with: inarch train ... --resume",
+            "compare": " The same command goes on with it.",
+        }
+        hint = hints.get("".join(sys.argv[1:2]), "")
         click.echo(f"\nInterrupted.{hint}", err=True)
         sys.exit(130)
     except OSError as error:

@@ -26,16 +26,18 @@ def choose(wanted: Path | None, name: str, resume: bool) -> Path:
     return first if not taken else next(p for n in range(2, 10_001) if not (p := Path(f"{first}-{n}")).exists())
 
 
-def refuse_taken(directory: Path, wanted: Recipe, resume: bool, backbone: bool = True) -> bool:
+def refuse_taken(directory: Path, wanted: Recipe, resume: bool, backbone: bool = True, name: str = RECIPE) -> bool:
     """Return whether the directory holds this run, to be resumed; raise if it holds anything else.
 
     backbone: the backbone's options are all known; before it is built, they are as the recipe gives them.
+    name: the file with the recipe; a comparison's is called otherwise.
     """
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return False
-    if not (directory / RECIPE).is_file():
-        raise RunError(f"{directory} is not empty and holds no run; choose another --out")
-    stored, new = recipe_of(directory).plain(), wanted.plain()
+    kind = "run" if name == RECIPE else "comparison"
+    if not (directory / name).is_file():
+        raise RunError(f"{directory} is not empty and holds no {kind}; choose another --out")
+    stored, new = recipe_of(directory, name).plain(), wanted.plain()
     if not backbone and resume:
         del stored["backbone"], new["backbone"]
     elif not backbone:
@@ -44,15 +46,15 @@ def refuse_taken(directory: Path, wanted: Recipe, resume: bool, backbone: bool =
     difference = _difference(stored, new)
     if difference:
         hint = "resume with the same recipe, or choose another --out" if resume else "choose another --out"
-        raise RunError(f"{directory} already holds a different run ({difference}); {hint}")
+        raise RunError(f"{directory} already holds a different {kind} ({difference}); {hint}")
     if not resume:
         raise RunError(f"{directory} already holds this run; continue it with --resume, or choose another --out")
     return True
 
 
-def open_for(directory: Path, resolved: Recipe, resume: bool, data: Data) -> None:
+def open_for(directory: Path, resolved: Recipe, resume: bool, data: Data, name: str = RECIPE) -> None:
     """Make the run directory, or accept an existing one to resume; never touch one that holds something else."""
-    if refuse_taken(directory, resolved, resume):
+    if refuse_taken(directory, resolved, resume, name=name):
         refuse_other_data(directory, data)
         return
     try:
@@ -60,7 +62,7 @@ def open_for(directory: Path, resolved: Recipe, resume: bool, data: Data) -> Non
     except OSError as error:
         raise RunError(f"{directory}: {error.strerror or error}") from None
     write_atomically(directory / DATA, json.dumps(data, indent=1))
-    write_atomically(directory / RECIPE, resolved.to_yaml())
+    write_atomically(directory / name, resolved.to_yaml())
 
 
 def refuse_other_data(directory: Path, data: Data) -> None:
@@ -79,12 +81,12 @@ def refuse_other_data(directory: Path, data: Data) -> None:
             )
 
 
-def recipe_of(directory: Path) -> Recipe:
+def recipe_of(directory: Path, name: str = RECIPE) -> Recipe:
     """Read the recipe that a run wrote."""
-    if not (directory / RECIPE).is_file():
-        raise RunError(f"{directory}: no run here; expected a folder with a {RECIPE}")
+    if not (directory / name).is_file():
+        raise RunError(f"{directory}: no run here; expected a folder with a {name}")
     try:
-        return recipe.parse(document.load(directory / RECIPE))
+        return recipe.parse(document.load(directory / name))
     except RecipeError as error:
         raise RunError(f"the recipe of the run cannot be read: {error}") from None
 
