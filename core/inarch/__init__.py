@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from inarch.weights import read_state as read_state
     from inarch.workflows.compare import Comparison as Comparison
     from inarch.workflows.compare import compare as compare
+    from inarch.workflows.rank import rank as rank
     from inarch.workflows.train import train as train
 
 _HOME = {
@@ -79,6 +80,7 @@ _HOME = {
     "locate": "inarch.addresses",
     "open_text": "inarch.data.reading",
     "quiet": "inarch.silence",
+    "rank": "inarch.workflows.rank",
     "read_state": "inarch.weights",
     "split_files": "inarch.data.folder",
     "train": "inarch.workflows.train",

@@ -1,22 +1,23 @@
 """The audio plugin: backbones of torchaudio, transformers and timm, metrics of transcripts. Imports nothing heavy."""
 
 from inarch import Register, hookimpl
-from inarch_audio import builders, datasets, event_metrics, transcript_metrics
+from inarch_audio import builders, candidates, datasets, event_metrics, transcript_metrics
 
 
 @hookimpl
 def register_backbones(register: Register) -> None:
     """Register one builder a library, and the speech embedding network."""
-    register("torchaudio", builders.torchaudio, domain="audio", verify=builders.verify)
+    sounds = {"domain": "audio", "verify": builders.verify, "keeps": ("duration", "overlap", "augment")}
+    register("torchaudio", builders.torchaudio, **sounds)
     register(
         "transformers_audio",
         builders.transformers_audio,
-        domain="audio",
-        verify=builders.verify,
         starter=builders.starter,
+        candidates=candidates.whisper,
+        **sounds,
     )
-    register("spectrogram", builders.spectrogram, domain="audio", verify=builders.verify)
-    register("speech_embedding", builders.speech_embedding, domain="audio", verify=builders.verify)
+    register("spectrogram", builders.spectrogram, candidates=candidates.images, **sounds)
+    register("speech_embedding", builders.speech_embedding, candidates=candidates.words, **sounds)
 
 
 @hookimpl

@@ -1,13 +1,21 @@
 """The text plugin: backbones, column files, metrics of segments and answers. Imports nothing heavy."""
 
 from inarch import Register, hookimpl
-from inarch_text import builders, columns, metrics
+from inarch_text import builders, candidates, columns, metrics
 
 
 @hookimpl
 def register_backbones(register: Register) -> None:
     """Register the one builder: any encoder or decoder of transformers."""
-    register("transformers", builders.transformers, domain="text", verify=builders.verify, starter=builders.starter)
+    register(
+        "transformers",
+        builders.transformers,
+        domain="text",
+        verify=builders.verify,
+        starter=builders.starter,
+        candidates=candidates.candidates,
+        keeps=("max_tokens", "truncate", "template", "pair", "units"),
+    )
 
 
 @hookimpl

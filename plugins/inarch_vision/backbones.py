@@ -60,8 +60,22 @@ class ImageBackbone(Backbone):
         address = self.resolved["weights"]
         if address == "none":
             return
-        state = self._download() if address == "pretrained" else self._translate(read_state(address))
+        state = self._read()
         load_strictly(self.model, without_classifier(state, self.classifier), f"{self.resolved['model']}: {address}")
+
+    def source(self) -> tuple[Tensor, Tensor] | None:
+        """Return the classification layer that the file of weights holds, where it is linear in the features."""
+        if self.resolved["weights"] == "none" or len(self.classifier) != 1:
+            return None
+        state = self._read()
+        weight, bias = (state.get(f"{self.classifier[0]}.{name}") for name in ("weight", "bias"))
+        if weight is None or bias is None or weight.ndim != 2 or weight.shape[1] != self.num_features:
+            return None
+        return weight.float(), bias.float()
+
+    def _read(self) -> Mapping[str, Tensor]:
+        address = self.resolved["weights"]
+        return self._download() if address == "pretrained" else self._translate(read_state(address))
 
     def _pixels(self, image: Tensor) -> Tensor:
         """Return normalised pixels. Channels last: convolutions are up to twice as fast, on CPU too."""

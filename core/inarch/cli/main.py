@@ -13,6 +13,7 @@ from inarch.errors import InarchError, unknown
 VERBS = {
     "train": "Train a recipe.",
     "compare": "Compare strategies, and say how sure the difference is.",
+    "rank": "Say which of several backbones to fine-tune, without fine-tuning any.",
     "check": "Verify a recipe and its data without training.",
     "evaluate": "Measure a run's bundle on a split.",
     "predict": "Predict files, folders or rows of a table with a bundle.",

@@ -68,6 +68,13 @@ class Backbone(nn.Module, ABC):
     def load_weights(self) -> None:
         """Load the weights that the options name, strictly; missing or unexpected keys are a WeightsError."""
 
+    def source(self) -> tuple[Tensor, Tensor] | None:
+        """Return weight (Z, D) and bias (Z,) of the layer that made the classes of pretraining of `pooled`.
+
+        None: these weights have none.
+        """
+        return None
+
     @abstractmethod
     def transform(self, training: bool) -> Callable[[Any], Example]:
         """Return a picklable callable, raw example to a dict of tensors, that runs in loader workers.
