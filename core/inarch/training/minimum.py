@@ -100,6 +100,6 @@ def identity(vector: Tensor) -> Tensor:
 
 def bend_along(function: Function, point: Tensor, direction: Tensor) -> float:
     """Return the second derivative of a function at a point along a direction (P,), by a difference of gradients."""
-    step = 1e-4 * max(1.0, float(point.norm())) / max(float(direction.norm()), torch.finfo(point.dtype).tiny)
+    step = 1e-3 * max(1.0, float(point.norm())) / max(float(direction.norm()), torch.finfo(point.dtype).tiny)
     difference = function(point + step * direction)[1] - function(point)[1]
     return float(difference @ direction) / step

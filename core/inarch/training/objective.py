@@ -1,11 +1,10 @@
 """What a head is fitted by: its loss on stored features and a penalty, in coordinates in which it is quickly minimised.
 
-Features are standardised by the mean and deviation of train, and where there are more features than examples, turned so
-that only the dimensions which the examples span are left. Both is linear, and folded into the linear layer that reads
-the features, so that the head takes them as they are. Second derivatives are guessed as a share of the features' second
-moments, which is exact for squared errors and near for the rest: a few steps are enough.
+Features are standardised by the mean and deviation of train, and turned to their principal axes. Both is linear, and
+folded into the linear layer that reads the features, so that the head takes them as they are. Along these axes second
+derivatives are near a share of the features' variance (exactly that for squared errors): a few steps are enough.
 
-Shapes: N examples, D features, R of them or fewer after the turn, P parameters in a row.
+Shapes: N examples, D features, R principal axes (at most N and D), P parameters in a row.
 """
 
 import copy
@@ -23,7 +22,7 @@ from inarch.training.folds import Folds
 from inarch.training.minimum import Minimum, bend_along, identity, minimise
 
 FLAT = 1e-6  # a deviation below this share of the mean's size is rounding, and no deviation
-MOMENT_ROWS = 4  # examples for each dimension are enough for second moments that are a guess anyway
+MOST_TURNED = 2560  # features; beyond them finding the axes takes longer than steps without them
 
 
 def as_features(head: Head, values: Tensor) -> Features:
@@ -67,53 +66,81 @@ class _Losses(nn.Module):
         return outputs if targets is None else self.head.loss(outputs, targets)
 
 
+class _Side:
+    """The loss in one precision, on rows of its own; it takes parameters in fp64 by name."""
+
+    def __init__(self, losses: _Losses, names: Sequence[str], values: Tensor, targets: Tensor) -> None:
+        self.losses, self.values, self.targets = losses, values, targets
+        own = dict(losses.named_parameters())
+        self.parameters = [own[name] for name in names]
+
+    def mean_loss(self, named: Mapping[str, Tensor], rows: slice) -> tuple[float, Tensor]:
+        """Return the mean loss on rows and its gradient (P,)."""
+        self._put(named)
+        total, count = self.losses(self.values[rows], self.targets[rows])
+        divisor = max(float(count.detach()), 1e-12)
+        return float(total.detach()) / divisor, _row(torch.autograd.grad(total, self.parameters)).double() / divisor
+
+    @torch.no_grad()
+    def loss(self, named: Mapping[str, Tensor], rows: slice) -> tuple[float, float]:
+        """Return the summed loss on rows and what to divide it by."""
+        self._put(named)
+        total, count = self.losses(self.values[rows], self.targets[rows])
+        return float(total), float(count)
+
+    def _put(self, named: Mapping[str, Tensor]) -> None:
+        for parameter, value in zip(self.parameters, named.values(), strict=True):
+            parameter.data = value.to(parameter.dtype)
+
+
 class Objective:
     """The loss of a head on all rows, or on all but a fold's, as a function of its parameters in a row (P,)."""
 
     def __init__(self, head: Head, views: Sequence["np.ndarray[Any, Any]"], targets: Tensor, folds: Folds) -> None:
-        self.losses = _Losses(copy.deepcopy(head).cpu().double().eval())
-        trained = {name: p.detach() for name, p in self.losses.named_parameters() if p.requires_grad}
-        self.folds, self.views = folds.count, len(views)
-        order = np.argsort(folds.of, kind="stable")
-        sizes: list[int] = np.bincount(folds.of, minlength=folds.count + 1).tolist()
-        self.ends = [0, *(np.cumsum(sizes) * len(views)).tolist()]
-        self.held = sizes
-        values, self.targets = _in_order(views, targets, order, sizes)
-        self.reader = _find_reader(self.losses, trained, values[:8])
+        losses = _Losses(copy.deepcopy(head).cpu().double().eval())
+        values, targets, self.ends, self.held = _in_order(views, targets, folds)
+        self.folds, self.count = folds.count, len(values)
+        trained = {name: parameter for name, parameter in losses.named_parameters() if parameter.requires_grad}
+        self.reader = _find_reader(losses, trained, values[:8])
         self.note = "" if self.reader else "no single linear layer reads the features: they are not standardised"
-        self.values = values
         if self.reader:
             self.scale = _standardise(values, f"{self.reader}.bias" in trained)
-            self.values = self.scale.change(values)
-            trained[f"{self.reader}.weight"] = self.scale.narrow(trained[f"{self.reader}.weight"])
-        self.shapes = {name: tensor.shape for name, tensor in trained.items()}
-        self.start = torch.cat([tensor.flatten() for tensor in trained.values()])
-        own = {f"{self.reader}.weight", f"{self.reader}.bias"} if self.reader else set()
-        self.linear = own >= trained.keys()
-        self._moments: Tensor | None = None
+            values = self.scale.change(values)
+            layer, weight = losses.get_submodule(self.reader), f"{self.reader}.weight"
+            layer.weight = trained[weight] = nn.Parameter(self.scale.narrow(trained[weight].detach()))
+        self.linear = self.reader is not None and {f"{self.reader}.weight", f"{self.reader}.bias"} >= trained.keys()
+        self.shapes = {name: parameter.shape for name, parameter in trained.items()}
+        self.start = _row([parameter.detach() for parameter in trained.values()])
+        self.shrunk = _row([torch.full_like(parameter, parameter.ndim > 1) for parameter in trained.values()]).detach()
+        self.moments = values.square().mean(0)
+        self.exact = _Side(losses, list(trained), values, targets)
+        # in a fold fp32 will do; twice, one after the other: what is left without a fold is a stretch of it
+        single = values.float(), targets.float() if targets.is_floating_point() else targets
+        self.rough = _Side(copy.deepcopy(losses).float(), list(trained), *(torch.cat([part, part]) for part in single))
         self._guesses: dict[float, Callable[[Tensor], Tensor]] = {}
 
     def solve(self, penalty: float, fold: int | None, start: Tensor, tolerance: float) -> Minimum:
         """Minimise over all rows but those of a fold (None: over all)."""
+        side = self.exact if fold is None else self.rough
+        rows = slice(0, self.count) if fold is None else slice(self.ends[fold + 1], self.count + self.ends[fold])
 
         def function(point: Tensor) -> tuple[float, Tensor]:
-            return self._value(point, penalty, fold)
+            value, gradient = side.mean_loss(self._named(point), rows)
+            shrunk = penalty * self.shrunk * point
+            return value + 0.5 * float(shrunk @ point), gradient + shrunk
 
         if penalty not in self._guesses:
             self._guesses[penalty] = self._guess(function, penalty, start) if self.reader else identity
         return minimise(function, start, self._guesses[penalty], tolerance)
 
-    @torch.no_grad()
     def held_out(self, fold: int, point: Tensor) -> tuple[float, float]:
         """Return the summed loss on what a fold holds out, as evaluation sees it, and what to divide it by."""
-        rows = slice(self.ends[fold], self.ends[fold] + self.held[fold])
-        total, count = functional_call(self.losses, self._named(point), (self.values[rows], self.targets[rows]))
-        return float(total), float(count)
+        return self.rough.loss(self._named(point), slice(self.ends[fold], self.ends[fold] + self.held[fold]))
 
     @torch.no_grad()
     def settle(self, head: Head, point: Tensor) -> None:
         """Give the head the parameters."""
-        found = dict(self._named(point))
+        found = self._named(point)
         if self.reader:
             found.update(_folded(self.scale, self.reader, found))
         for name, parameter in _Losses(head).named_parameters():
@@ -124,60 +151,43 @@ class Objective:
         parts = torch.split(point, [shape.numel() for shape in self.shapes.values()])
         return {name: part.view(shape) for part, (name, shape) in zip(parts, self.shapes.items(), strict=True)}
 
-    def _value(self, point: Tensor, penalty: float, fold: int | None) -> tuple[float, Tensor]:
-        """Return the penalised mean loss and its gradient (P,)."""
-        point = point.detach().requires_grad_()
-        named = self._named(point)
-        whole = [slice(0, len(self.values))]
-        beside = whole if fold is None else [slice(0, self.ends[fold]), slice(self.ends[fold + 1], len(self.values))]
-        parts = [functional_call(self.losses, named, (self.values[rows], self.targets[rows]))
-                 for rows in beside if rows.start < rows.stop]  # fmt: skip
-        count = sum(float(part[1].detach()) for part in parts)
-        squares = sum(tensor.square().sum() for tensor in named.values() if tensor.ndim > 1)
-        value: Tensor = sum(part[0] for part in parts) / max(count, 1e-12) + penalty / 2 * squares
-        [gradient] = torch.autograd.grad(value, point)
-        return float(value.detach()), gradient
-
     def _guess(
         self, function: Callable[[Tensor], tuple[float, Tensor]], penalty: float, start: Tensor
     ) -> Callable[[Tensor], Tensor]:
         """Return a product with a rough inverse of the Hessian: the reader's features' moments, as they bend here."""
-        if self._moments is None:
-            rows = self.values[:: max(1, len(self.values) // (MOMENT_ROWS * self.values.shape[1]))]
-            self._moments = rows.T @ rows / len(rows)
         weight = f"{self.reader}.weight"
         along = {name: torch.zeros(shape, dtype=start.dtype) for name, shape in self.shapes.items()}
         along[weight] = self._named(function(start)[1])[weight]
-        squares, moment = along[weight].square().sum(), (along[weight] @ self._moments * along[weight]).sum()
+        squares, moment = along[weight].square().sum(), (along[weight].square() * self.moments).sum()
         if not moment > 0:
             return identity
-        bend = bend_along(function, start, torch.cat([tensor.flatten() for tensor in along.values()]))
+        bend = bend_along(function, start, _row(list(along.values())))
         share = (bend - penalty * float(squares)) / float(moment)
         share = share if share > 1e-6 else 1.0  # at a point that is no valley
-        diagonal = max(penalty, 1e-9) * torch.eye(len(self._moments), dtype=start.dtype)
-        factor = torch.linalg.cholesky(share * self._moments + diagonal)
-
-        def product(vector: Tensor) -> Tensor:
-            named = self._named(vector / share)
-            named[weight] = share * torch.cholesky_solve(named[weight].T, factor).T
-            return torch.cat([tensor.flatten() for tensor in named.values()])
-
-        return product
+        along = {name: torch.full(shape, 1 / share, dtype=start.dtype) for name, shape in self.shapes.items()}
+        along[weight] = (1 / (share * self.moments + max(penalty, 1e-9))).expand(self.shapes[weight])
+        inverse = _row(list(along.values()))
+        return lambda vector: inverse * vector
 
 
 def _in_order(
-    views: Sequence["np.ndarray[Any, Any]"], targets: Tensor, order: "np.ndarray[Any, Any]", sizes: Sequence[int]
-) -> tuple[Tensor, Tensor]:
-    """Return features and targets fold by fold, in each fold view by view."""
-    numbers = torch.from_numpy(order)
-    parts, start = [], 0
-    for size in sizes:
-        parts += [(view, numbers[start : start + size]) for view in range(len(views))]
-        start += size
-    arrays = [torch.from_numpy(np.asarray(views[view])[rows.numpy()]).double() for view, rows in parts]
-    known = [targets[rows] for _, rows in parts]
-    joined = torch.cat(known)
-    return torch.cat(arrays), joined.double() if joined.is_floating_point() else joined
+    views: Sequence["np.ndarray[Any, Any]"], targets: Tensor, folds: Folds
+) -> tuple[Tensor, Tensor, list[int], list[int]]:
+    """Return features and targets fold by fold, those in none last, and in each fold view by view.
+
+    Also where folds end, the first of them beginning at 0, and how many examples each holds out.
+    """
+    numbers = [np.flatnonzero(folds.of == fold) for fold in range(folds.count + 1)]
+    parts = [(view, rows) for rows in numbers for view in views]
+    values = torch.cat([torch.from_numpy(np.asarray(view)[rows]).double() for view, rows in parts])
+    known = torch.cat([targets[torch.from_numpy(rows)] for _, rows in parts])
+    held = [len(rows) for rows in numbers]
+    ends = [0, *(np.cumsum(held) * len(views)).tolist()]
+    return values, known.double() if known.is_floating_point() else known, ends, held
+
+
+def _row(tensors: Sequence[Tensor]) -> Tensor:
+    return torch.cat([tensor.flatten() for tensor in tensors])
 
 
 def _standardise(values: Tensor, shifts: bool) -> _Scale:
@@ -185,9 +195,14 @@ def _standardise(values: Tensor, shifts: bool) -> _Scale:
     mean, deviation = values.mean(0), values.std(0, correction=0)
     deviation = torch.where(deviation > FLAT * values.square().mean(0).sqrt(), deviation, 1.0)
     scale = _Scale(mean if shifts else torch.zeros_like(mean), deviation, None)
-    if len(values) >= values.shape[1]:
+    changed, basis = scale.change(values).float(), None
+    if min(changed.shape) > MOST_TURNED:
         return scale
-    return scale._replace(turn=torch.linalg.qr(scale.change(values).T).Q)
+    if len(changed) < changed.shape[1]:
+        basis, triangle = torch.linalg.qr(changed.T)
+        changed = triangle.T
+    axes = torch.linalg.eigh(changed.T @ changed).eigenvectors
+    return scale._replace(turn=(axes if basis is None else basis @ axes).double())
 
 
 @torch.no_grad()
@@ -208,7 +223,7 @@ def _find_reader(losses: _Losses, trained: Mapping[str, Tensor], values: Tensor)
     [name] = readers
     scale = _standardise(values, f"{name}.bias" in trained)
     weight = f"{name}.weight"
-    changed = {**trained, weight: scale.narrow(trained[weight])}
+    changed: dict[str, Tensor] = {**trained, weight: scale.narrow(trained[weight])}
     try:  # a head that reads the features elsewhere too, or knows their number, answers otherwise
         one = functional_call(losses, changed, (scale.change(values), None))
         other = functional_call(losses, {**changed, **_folded(scale, name, changed)}, (values, None))
