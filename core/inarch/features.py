@@ -3,13 +3,16 @@
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from torch import Tensor
 
 from inarch.builtin.head_modules import pool
 from inarch.data.loaders import Examples, load
@@ -19,6 +22,7 @@ from inarch.errors import DataError, RecipeError, listing
 from inarch.feature_keys import describe, row_key
 from inarch.feature_shards import Array
 from inarch.feature_store import Store, Table
+from inarch.folding import folded
 from inarch.interfaces.backbone import Backbone
 from inarch.interfaces.dataset import Stream
 
@@ -53,6 +57,7 @@ def extract(
 ) -> Extracted:
     """Return what a backbone makes of a split, in fp32 and evaluation mode. All processes return the same.
 
+    Equal to a pass without the store within 1e-4 of the largest feature; 5e-6 was measured (see `folding`).
     view: 0 is that of evaluation, an input with windows counting by the mean of theirs; k is drawn as in training from
     (seed, k, row), alone. field: `pooled`, or the `mean` or `max` of the tokens. Raises DataError for a row that cannot
     be read, unless the examples are made to skip it.
@@ -77,7 +82,7 @@ def extract(
     return Extracted(values, rows[order].tolist(), skipped, len(missing) - len(skipped), table.notes)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Pass:
     """What one pass of a backbone over rows of a split needs."""
 
@@ -88,6 +93,7 @@ class _Pass:
     workers: int
     view: int
     field: str
+    _faster: AbstractContextManager[Any] | None = None
 
     def parts(self, rows: Sequence[int]) -> Iterator[dict[str, Any]]:
         """Yield `rows`, `values` (B, D) and `skipped` of every batch, whichever process computes it."""
@@ -104,25 +110,30 @@ class _Pass:
         mine = load(Views(self.examples, self.view), keys, self.workers)
         for _ in range(-(-len(batches) // processes)):
             item = next(mine, None)
-            part = None if item is None else self._run(item)
+            part = None if item is None else self._part(item)
             yield from (found for found in _gathered(self.accelerator, part) if found is not None)
 
-    def _run(self, item: Mapping[str, Any]) -> dict[str, Any]:
+    def _part(self, item: Mapping[str, Any]) -> dict[str, Any]:
         part = {"rows": item["rows"], "skipped": item["skipped"]}
         if not item["rows"]:
             return part
         batch = {name: tensor.to(self.accelerator.device) for name, tensor in item["batch"].items()}
+        self._faster = self._faster or folded(self.backbone, partial(self._features, batch, slice(2)))
+        with self._faster:
+            return {**part, "values": self._values(batch, item["kept"])}
+
+    def _values(self, batch: Mapping[str, Tensor], kept: Sequence[Tensor | None]) -> Array:
+        """Return features (B, D) of inputs, those with windows by the mean of theirs."""
         size = len(next(iter(batch.values())))
-        limit = size if all(kept is None for kept in item["kept"]) else self.batch_size
-        pieces = [
-            pool(self.backbone(**{name: tensor[start : start + limit] for name, tensor in batch.items()}), self.field)
-            for start in range(0, size, limit)
-        ]
-        values = torch.cat(pieces).float()
-        if limit < size or any(kept is not None for kept in item["kept"]):
-            sizes = [1 if kept is None else len(kept) for kept in item["kept"]]
-            values = torch.stack([windows.mean(0) for windows in torch.split(values, sizes)])
-        return {**part, "values": values.cpu().numpy()}
+        if all(stretches is None for stretches in kept):
+            return self._features(batch, slice(size)).cpu().numpy()
+        starts = range(0, size, self.batch_size)
+        values = torch.cat([self._features(batch, slice(start, start + self.batch_size)) for start in starts])
+        sizes = [1 if stretches is None else len(stretches) for stretches in kept]
+        return torch.stack([windows.mean(0) for windows in torch.split(values, sizes)]).cpu().numpy()
+
+    def _features(self, batch: Mapping[str, Tensor], part: slice) -> Tensor:
+        return pool(self.backbone(**{name: tensor[part] for name, tensor in batch.items()}), self.field).float()
 
 
 @torch.inference_mode()
