@@ -1,22 +1,17 @@
-"""What fine-tuning reaches, backbone by backbone: what benchmarks/ranking.py compares rankings with.
+"""Fine-tuning every backbone of benchmarks/ranking.yaml on every data set of its domain, for benchmarks/ranking.py.
 
-    INARCH_DATA=FOLDER python benchmarks/ranking_truth.py --out TRUTH.jsonl [--datasets elpv tweets ...]
-
-Every backbone of benchmarks/ranking.yaml is fine-tuned on every data set of its domain, at two rates; a rate that is
-done on all of them before the next begins. Each fine-tuning is a line of the file, written as soon as it is done, and
-is not run again. About half a minute of one core each.
+Each fine-tuning is a line of a file, written as soon as it is done, and is not run again. All backbones are done at one
+rate before the next rate begins. One to two minutes of one core each.
 """
 
-import argparse
 import json
-import os
 import tempfile
 import time
 from pathlib import Path
 
 from inarch import document, recipe
 
-FIELD = Path(__file__).with_suffix("").with_name("ranking.yaml")
+FIELD = Path(__file__).with_name("ranking.yaml")
 
 
 def read_field(folder):
@@ -54,37 +49,26 @@ def fine_tune(field, dataset, backbone, rate, seed):
         environment = json.loads(Path(out, "run", "environment.json").read_text())
     return {"dataset": dataset, "backbone": backbone, "rate": rate, "seed": seed,
             "valid": _best_valid(lines), "test": result.metrics["accuracy"].value,
-            "parameters": environment.get("parameters"), "processor_seconds": round(time.process_time() - started, 1)}  # fmt: skip
+            "parameters": environment.get("parameters"),
+            "processor_seconds": round(time.process_time() - started, 1)}  # fmt: skip
 
 
 def _best_valid(lines):
     return max(json.loads(line)["valid"]["accuracy"] for line in lines)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--datasets", nargs="+")
-    parser.add_argument("--backbones", nargs="+")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    field = read_field(os.environ.get("INARCH_DATA", "data"))
-    done = set()
-    if options.out.exists():
-        known = (json.loads(line) for line in options.out.read_text().splitlines())
-        done = {(line["dataset"], line["backbone"], line["rate"], line["seed"]) for line in known}
-    for turn in range(2):
-        for dataset in options.datasets or field["datasets"]:
+def fine_tune_all(out, folder, datasets=None, seed=0):
+    """Fine-tune what is not in the file yet, of some data sets or of all."""
+    field = read_field(folder)
+    known = map(json.loads, out.read_text().splitlines() if out.exists() else [])
+    done = {(line["dataset"], line["backbone"], line["rate"], line["seed"]) for line in known}
+    for turn in range(max(map(len, field["rates"].values()))):
+        for dataset in datasets or field["datasets"]:
             domain = field["datasets"][dataset]["domain"]
             for backbone in field["backbones"][domain]:
-                cell = (dataset, backbone, field["rates"][domain][turn], options.seed)
-                if cell in done or (options.backbones and backbone not in options.backbones):
-                    continue
-                line = fine_tune(field, *cell)
-                with options.out.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
-                print(json.dumps(line), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+                cell = (dataset, backbone, field["rates"][domain][turn], seed)
+                if cell not in done:
+                    line = json.dumps(fine_tune(field, *cell))
+                    with out.open("a") as file:
+                        file.write(line + "\n")
+                    print(line, flush=True)

@@ -72,13 +72,15 @@ def rank(
 def rank_checked(checked: Checked, candidates: Sequence[Known], out: Path | None, progress: Progress) -> Ranking:
     """Rank candidates for a recipe that has been checked."""
     started = time.monotonic()
-    checked, notes = _few(_checked(checked))
+    checked, notes = prepare(checked)
     accelerator = start_processes()
     data, places, failed = None, [], {}
     for candidate in candidates:
         progress.say(f"{candidate.name} ...")
         try:
-            one, found = _try(candidate, checked, accelerator, data)
+            one, found = examine(candidate, checked, accelerator)
+            if data is not None and len(found.columns) != len(data.columns):
+                raise DataError("it cannot read the same examples as the others; without on_error: skip it says which")
         except (InarchError, RuntimeError) as error:
             failed[candidate.name] = str(error)
             progress.say(f"{candidate.name} cannot be ranked: {error}")
@@ -122,8 +124,8 @@ def plain(result: Ranking) -> dict[str, Any]:
     }
 
 
-def _checked(checked: Checked) -> Checked:
-    """Refuse data that no score is defined on, before any backbone is built."""
+def prepare(checked: Checked) -> tuple[Checked, list[str]]:
+    """Return what of train is looked at, and sentences about it; or refuse data that no score is defined on."""
     rows, targets = checked.dataset.splits["train"], checked.targets
     if isinstance(rows, Stream):
         raise DataError("a ranking reads train in any order, and a stream is read from its beginning")
@@ -140,7 +142,7 @@ def _checked(checked: Checked) -> Checked:
             f"{checked.dataset.origin}: a ranking needs two classes with two examples each; train has "
             + ", ".join(f"{name} {count}" for name, count in zip(targets.classes, counts, strict=False))
         )
-    return checked
+    return _few(checked)
 
 
 def _few(checked: Checked) -> tuple[Checked, list[str]]:
@@ -161,8 +163,8 @@ def _few(checked: Checked) -> tuple[Checked, list[str]]:
     return replace(checked, dataset=replace(dataset, splits={"train": rows})), notes
 
 
-def _try(candidate: Known, checked: Checked, accelerator: Accelerator, data: Data | None) -> tuple[Scored, Data]:
-    """Return the scores of one backbone, and what they were compared with: the same rows for all."""
+def examine(candidate: Known, checked: Checked, accelerator: Accelerator) -> tuple[Scored, Data]:
+    """Return the scores of one backbone on train, and what they were compared with."""
     torch.manual_seed(checked.recipe.seed)
     backbone: Backbone = plugins.build(candidate.entry, candidate.options)
     backbone.load_weights()
@@ -172,12 +174,10 @@ def _try(candidate: Known, checked: Checked, accelerator: Accelerator, data: Dat
     found = extract(examples, backbone, accelerator)
     values = np.asarray(found.values, np.float64)
     _refuse_values(values)
-    same = _data(checked, head, found.rows)
-    if data is not None and len(data.columns) != len(same.columns):
-        raise DataError("it cannot read the same examples as the others; set on_error: error to see which")
+    data = _data(checked, head, found.rows)
     weights = backbone.source()
     source = None if weights is None else _probabilities(values, *(tensor.double().cpu().numpy() for tensor in weights))
-    scores, draws = ranking.score(values, same, source)
+    scores, draws = ranking.score(values, data, source)
     facts = {
         "backbone": candidate.entry.name,
         "options": schema.plain(dict(backbone.resolved)),
@@ -185,7 +185,7 @@ def _try(candidate: Known, checked: Checked, accelerator: Accelerator, data: Dat
     }
     parameters = sum(parameter.numel() for parameter in backbone.parameters())
     milliseconds = _milliseconds(examples, found.rows, backbone)
-    return Scored(candidate.name, scores, draws, candidate.standing, parameters, milliseconds, facts), same
+    return Scored(candidate.name, scores, draws, candidate.standing, parameters, milliseconds, facts), data
 
 
 def _refuse_values(values: Any) -> None:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from inarch import Register, hookimpl
+from inarch import Candidate, Register, hookimpl
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
@@ -74,10 +74,27 @@ def starter() -> dict[str, object]:
     return {"backbone": "vectors", "train": {"epochs": 2, "learning_rate": 0.01}}
 
 
+def candidates() -> list[Candidate]:
+    """Return what `inarch rank` knows by name: wide and narrow ones, of which somebody measured two."""
+    return [
+        Candidate("narrow", {"width": 2}, ("small", "thin"), -1.0, "made up"),
+        Candidate("thin", {"width": 1}, ("thin",)),
+        Candidate("wide", {"width": 32, "depth": 1}, ("small",), 1.0, "made up"),
+    ]
+
+
 @hookimpl
 def register_backbones(register: Register) -> None:
     """Register both backbones."""
-    register("vectors", vectors, domain="vector", verify=verify, starter=starter)
+    register(
+        "vectors",
+        vectors,
+        domain="vector",
+        verify=verify,
+        starter=starter,
+        candidates=candidates,
+        keeps=("size", "noise"),
+    )
     register("letters", letters, domain="letters")
 
 
