@@ -80,6 +80,25 @@ def regressor(
     return Regressor(targets, num_features, loss, hidden, dropout, pooling)
 
 
+def knn(
+    targets: Targets,
+    num_features: int,
+    *,
+    k: Literal["auto"] | Annotated[int, Range(least=1)] = "auto",
+    pooling: Pooling = "pooled",
+) -> "Head":
+    """Choose the class of the nearest examples of train: no training, and a first answer to what features are worth.
+
+    Nearest by the cosine of features; each votes with exp(cosine / 0.07) (arXiv 1805.01978). The bundle keeps the
+    features of all of train. Wants strategy: linear_probe, whose features it remembers.
+    k: how many vote; auto: of 1, 5, 10 and 20 the one that gets most of train right when each example is left out.
+    pooling: as for `classifier`.
+    """
+    from inarch.builtin.neighbours import Neighbours
+
+    return Neighbours(targets, num_features, k, pooling)
+
+
 def embedder(
     targets: Targets,
     num_features: int,
