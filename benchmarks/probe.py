@@ -2,8 +2,8 @@
 
     python benchmarks/probe.py [--rounds 3] [--sizes 300 3000] [RECIPE ...]
 
-Features are extracted once (and stored); then three fits take turns on examples of train drawn at random: inarch's, with its
-penalties and folds; LogisticRegressionCV with the same penalties and folds, choosing by the same loss; and one
+Features are extracted once (and stored); then three fits take turns on examples of train drawn at random: inarch's,
+with its penalties and folds; LogisticRegressionCV with the same penalties and folds, choosing by the same loss; and one
 LogisticRegression with its default penalty, which a bare script would call. The last two on standardised features.
 """
 
@@ -97,8 +97,9 @@ def compare(path, size, rounds, ways):
     for way in ways:
         answers, facts = results[way]
         accuracy = float((answers == found["test"][1]).mean())
-        report(f"probe/{path.stem}/{len(y)}/{way}", median(seconds[way]), "s", processor=median(processor[way]),
-               smallest=min(seconds[way]), accuracy=accuracy, tested=len(answers), dimensions=x.shape[1], **facts)  # fmt: skip
+        details = {"processor": median(processor[way]), "smallest": min(processor[way]), "accuracy": accuracy}
+        report(f"probe/{path.stem}/{len(y)}/{way}", median(seconds[way]), "s", **details, tested=len(answers),
+               dimensions=x.shape[1], **facts)  # fmt: skip
 
 
 def main():

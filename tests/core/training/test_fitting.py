@@ -68,7 +68,8 @@ def test_the_penalty_is_the_one_that_scikit_learns_cross_validation_chooses_on_t
     scaled = StandardScaler().fit_transform(values.astype(np.float64))
     pairs = [(np.flatnonzero(folds.of != fold), np.flatnonzero(folds.of == fold)) for fold in range(5)]
     known = LogisticRegressionCV(Cs=[1 / (penalty * 120) for penalty in PENALTIES], cv=pairs, tol=1e-8, max_iter=5000,
-                                 scoring="neg_log_loss", use_legacy_attributes=False, l1_ratios=(0,)).fit(scaled, labels)  # fmt: skip
+                                 scoring="neg_log_loss", use_legacy_attributes=False, l1_ratios=(0,))  # fmt: skip
+    known.fit(scaled, labels)
     assert facts["penalty"] == pytest.approx(1 / (120 * known.C_))
     losses = -known.scores_.mean((0, 1))[: len(facts["cross_validation"])]
     assert [loss for _, loss in facts["cross_validation"]] == pytest.approx(losses, rel=1e-2)
