@@ -40,12 +40,15 @@ def logme(features: Array, columns: Array, width: int | None = None) -> float:
     """Return the logarithm of the maximum evidence of a Bayesian linear model, per example, mean over columns (N, C).
 
     You et al., arXiv 2102.11005, by the fixed point of arXiv 2110.10545; classes go in as columns of 0 and 1. Columns
-    that never vary, of which every model is certain, are left out. width: D, where the features are `compact`.
+    that never vary, of which every model is certain, are left out; NaN if none is left.
+    width: D, where the features are `compact`.
     """
     features = np.asarray(features, np.float64)
     width = features.shape[1] if width is None else width
     left, values, _ = np.linalg.svd(features, full_matrices=False)
     varying = columns[:, columns.std(0) > 0]
+    if not varying.shape[1]:
+        return float("nan")
     return float(np.mean([_evidence(left.T @ column, values**2, column, width) for column in varying.T]))
 
 
