@@ -19,6 +19,8 @@ from inarch.workflows import start
 from inarch.workflows.check import Checked
 from inarch.workflows.climbing import Tried
 
+FEWEST_GROUPS = 10
+
 
 def prepare(checked: Checked, rung: Rung, model: Model) -> tuple[Checked, float]:
     """Return a rung as a checked recipe without test data, and in how many epochs it trains the backbone.
@@ -51,10 +53,15 @@ def is_finished(folder: Path) -> bool:
 
 
 def measure(checked: Checked, name: str, found: Answers, trains: bool) -> Tried:
-    """Return what answers to valid reach, larger being better, with the draws that all rungs share."""
+    """Return what answers to valid reach, larger being better, with the draws that all rungs share.
+
+    Whole groups are drawn where there are at least `FEWEST_GROUPS`; one speaker alone would be the same in every draw.
+    """
     wanted = metric_of(checked)
     metric = build_metrics(checked.components["metrics"], checked.targets)[wanted]
     groups = None if found.groups is None else found.groups.tolist()
+    if groups and len(set(groups)) < FEWEST_GROUPS:
+        groups = None
     draws = intervals.draws(len(found.rows), groups, np.random.default_rng(checked.recipe.seed))
     sign = _sign(checked)
     value, drawn = found.value(wanted, metric), found.resampled(wanted, metric, draws)
