@@ -199,7 +199,7 @@ def hits(answers: Array, columns: Array, classes: Array | None) -> Array:
     Their mean is the accuracy, or the share of variance explained (R2, mean over columns).
     """
     if classes is not None:
-        return (answers.argmax(1) == classes).astype(np.float64)
+        return np.asarray(answers.argmax(1) == classes, np.float64)
     variance = columns.var(0)
     varies = variance > 0
     return np.asarray(1.0 - (((answers - columns) ** 2)[:, varies] / variance[varies]).mean(1))

@@ -16,7 +16,7 @@ def register_backbones(register: Register) -> None:
         candidates=candidates.whisper,
         **sounds,
     )
-    register("spectrogram", builders.spectrogram, candidates=candidates.images, **sounds)
+    register("spectrogram", builders.spectrogram, **sounds)
     register("speech_embedding", builders.speech_embedding, candidates=candidates.words, **sounds)
 
 

@@ -57,6 +57,7 @@ def transformers_audio(
     model: str,
     duration: Annotated[float, Range(above=0)] | None,
     weights: str = "pretrained",
+    depth: Annotated[int, Range(least=1)] | None = None,
     layers: Literal["last", "weighted"] = "last",
     sample_rate: Annotated[int, Range(least=1)] = 16000,
     overlap: Annotated[float, Range(least=0, below=1)] = 0.25,
@@ -76,6 +77,7 @@ def transformers_audio(
             elsewhere. Whisper (at most 30) and AST need it and fill shorter ones up with silence; with null each
             recording goes through the others whole.
         weights: `pretrained` are those of `model`, `none` is random; else a safetensors file.
+        depth: How many of its blocks are kept, from the input on. Default: all.
         layers: Features of the last layer, or a learned weighted sum of all layers (SUPERB, arXiv 2105.01051).
         sample_rate: Hz, what the model was trained on; recordings at other rates are resampled.
         overlap: Share of a window that it has in common with the next one.
@@ -89,6 +91,7 @@ def transformers_audio(
         model=model,
         duration=duration,
         weights=weights,
+        depth=depth,
         layers=layers,
         sample_rate=sample_rate,
         overlap=overlap,

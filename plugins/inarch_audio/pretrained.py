@@ -2,8 +2,9 @@
 
 import copy
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from inarch_audio.ctranslate2 import is_whisper, read_whisper
 _CONFIG, _FRONT_END = "config.json", "preprocessor_config.json"
 _WEIGHTS = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
 _UNSAFE = ["*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack"]
+_BLOCK = re.compile(r"(?:^|\.)layers?\.(\d+)\.")
 _CONVERT = (
     "no pickle is ever opened, for it may run code. Where you trust it, convert it once with transformers: "
     "AutoModel.from_pretrained(FOLDER, use_safetensors=False).save_pretrained(FOLDER)"
@@ -33,9 +35,27 @@ class Source:
     """Of transformers."""
     front_end: Mapping[str, Any]
     """preprocessor_config.json; empty where there is none."""
+    depth: int | None = None
+    """How many of the file's blocks there are, as `config` says too; None: all."""
+
+    def shortened(self, depth: int | None) -> "Source":
+        """Return the same model with its first blocks alone."""
+        if depth is None:
+            return self
+        config = copy.deepcopy(self.config)
+        if depth > config.num_hidden_layers:
+            raise RecipeError(f"backbone.depth: {self.model} has {config.num_hidden_layers} blocks, found {depth}")
+        config.num_hidden_layers = depth
+        return replace(self, config=config, depth=depth)
 
     def state(self, weights: str) -> tuple[dict[str, Tensor], str]:
-        """Return tensors, by the names of their file, and what to call it in an error."""
+        """Return tensors, by the names of their file, and what to call it in an error; blocks beyond `depth` less."""
+        state, origin = self._read(weights)
+        blocks = {name: match for name in state if (match := _BLOCK.search(name))}
+        kept = {name for name in state if name not in blocks or int(blocks[name][1]) < (self.depth or len(state))}
+        return {name: tensor for name, tensor in state.items() if name in kept}, origin
+
+    def _read(self, weights: str) -> tuple[dict[str, Tensor], str]:
         if weights != "pretrained":
             if not weights.endswith(".safetensors"):
                 raise WeightsError(f"backbone.weights: expected a safetensors file, found {weights}; {_CONVERT}")

@@ -23,6 +23,7 @@ def make_backbone(
     *,
     model: str,
     weights: str,
+    depth: int | None,
     layers: str,
     revision: str | None,
     files: str | None,
@@ -32,11 +33,12 @@ def make_backbone(
     augment: Augment,
 ) -> TransformersNetwork:
     """Return the backbone of a model, by the type that its configuration names."""
-    source = open_source(model, revision, files)
+    source = open_source(model, revision, files).shortened(depth)
     family = _FAMILIES.get(source.config.model_type)
     if family is None:
         raise RecipeError(f"{model}: " + unknown("type of audio model", source.config.model_type, _FAMILIES))
-    options = {"model": source.model, "weights": absolute(weights), "layers": layers, "revision": source.revision}
+    options = {"model": source.model, "weights": absolute(weights), "depth": depth, "layers": layers}
+    options["revision"] = source.revision
     backbone: TransformersNetwork = family(
         source, options, sample_rate=sample_rate, duration=duration, overlap=overlap, augment=augment
     )

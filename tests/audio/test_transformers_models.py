@@ -134,3 +134,22 @@ def test_masks_of_a_spectrogram_are_an_error_for_models_that_hear_waveforms(fold
         builders.transformers_audio(
             model=str(folder("wavlm")), duration=None, augment=Augment(frequency_masks=(1, 0.1))
         )
+
+
+@pytest.mark.parametrize("layers", ["last", "weighted"])
+@pytest.mark.parametrize("name", [*WAVES, "ast", "whisper"])
+def test_depth_keeps_the_first_blocks_with_their_weights(build, name, layers):
+    duration = {"ast": 1.0, "whisper": 0.98}.get(name)
+    full, half = (build(name, layers=layers, depth=depth, duration=duration) for depth in (None, 1))
+    assert len(half.layers()) == len(full.layers()) - 1
+    weights = full.state_dict()
+    kept = {key: tensor for key, tensor in half.state_dict().items() if "layer_weights" not in key}
+    assert all(torch.equal(tensor, weights[key]) for key, tensor in kept.items())
+    with torch.no_grad():
+        example = whole(alone(noise(), 0))
+        assert half(**example).tokens.shape == full(**example).tokens.shape
+
+
+def test_a_depth_that_a_model_does_not_have_is_refused(build):
+    with pytest.raises(RecipeError, match=r"backbone.depth: .* has 2 blocks, found 3"):
+        build("wav2vec2", depth=3)
