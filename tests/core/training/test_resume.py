@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import TOY
+from cuts import ending, keep_all
 from marked import TASKS
 
 import inarch
 from inarch import recipe
-from inarch.checkpoint import file_hash, step_directory
+from inarch.checkpoint import step_directory
 from inarch.data.order import epoch_batches
 from inarch.training.progress import Progress
 from inarch.workflows.check import check
@@ -35,15 +36,6 @@ STATEFUL = {
     "train.epochs": 4,
     "train.checkpoint_every": 1,
 }
-
-
-def ending(run: Path) -> tuple[str, str, str]:
-    """What a run ended with: its weights, its figures, its predictions."""
-    return (
-        file_hash(run / "model" / "model.safetensors"),
-        (run / "metrics.jsonl").read_text(),
-        file_hash(run / "predictions" / "test.jsonl"),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -128,22 +120,6 @@ def test_the_share_of_padding_is_that_of_the_batches(letters: Path, tmp_path: Pa
 def test_vectors_have_no_padding_to_tell(toy_recipe: Path, tmp_path: Path) -> None:
     inarch.train(toy_recipe, {"train.epochs": 1}, out=tmp_path / "run")
     assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text())["train"].keys() == {"loss"}
-
-
-def keep_all(run: Path, recipe: Path, options: dict[str, object]) -> Path:
-    """Train, and keep a copy of every checkpoint."""
-    kept = run.parent / "kept"
-
-    class Keep(Progress):
-        def step(self, done: int, total: int, epoch: int, epochs: int) -> None:
-            for directory in (run / "checkpoints").glob("step-*"):
-                if not (kept / directory.name).exists():
-                    shutil.copytree(directory, kept / directory.name)
-
-    inarch.train(recipe, options, out=run, progress=Keep())
-    for directory in (run / "checkpoints").glob("step-*"):
-        shutil.copytree(directory, kept / directory.name, dirs_exist_ok=True)
-    return kept
 
 
 def test_an_interrupted_run_exits_with_130_and_can_be_resumed(toy_recipe: Path, tmp_path: Path) -> None:
