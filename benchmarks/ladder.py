@@ -27,7 +27,7 @@ from figures import ROOT
 RUNGS = {"head_multiplier": 10}
 SOURCES = {
     "elpv": ("vision/elpv_efficientnet_lite0_full.yaml", {
-        "backbone.image_size": 64, "splits.valid": 0.06, "splits.test": 0.15}, {100: 8, 400: 4}),
+        "backbone.image_size": 64, "splits.valid": 0.06, "splits.test": 0.15}, {100: 6, 400: 3}),
     "tweets": ("text/tweets_minilm_full.yaml", {
         "backbone.depth": 3, "splits.valid": 0.007, "splits.test": 0.02}, {100: 6, 400: 3}),
     "digits": ("audio/digits_whisper_full.yaml", {
@@ -35,7 +35,7 @@ SOURCES = {
         "splits.valid": {"speaker": ["lucas"], "take": [str(take) for take in range(15)]},
         "splits.test": {"speaker": ["theo"]}}, {100: 6, 400: 3}),
     "clothing": ("vision/clothing10_efficientnet_lite0_full.yaml", {
-        "backbone.image_size": 64, "dataset.path": "{data}/clothing10"}, {100: 8, 400: 4}),
+        "backbone.image_size": 64, "dataset.path": "{data}/clothing10"}, {100: 6, 400: 3}),
 }  # fmt: skip
 CELLS = [f"{name}/{size}/{seed}" for seed in (0, 1) for size in (100, 400) for name in SOURCES]
 
@@ -50,6 +50,7 @@ def checked_of(cell, data):
     changes = {key: value.format(data=data) if isinstance(value, str) else value for key, value in changes.items()}
     changes |= {"strategy": {"name": "auto", **RUNGS}, "splits.examples": int(size), "splits.draw": int(seed),
                 "seed": int(seed), "train.epochs": epochs[int(size)], "train.batch_size": 16, "train.workers": 0,
+                "metrics": ["accuracy"],
                 "train.precision": "fp32"}  # fmt: skip
     return check(recipe.load(ROOT / "recipes" / path, changes))
 
