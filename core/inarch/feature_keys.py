@@ -62,6 +62,8 @@ def digest(raw: Any) -> bytes:
             return hashlib.file_digest(file, "sha256").digest()
     if isinstance(raw, bytes):
         return hashlib.sha256(raw).digest()
+    if isinstance(raw, Mapping) and raw.keys() == {"bytes", "path"}:  # an undecoded file of the library `datasets`
+        return digest(Path(raw["path"]) if raw["bytes"] is None else bytes(raw["bytes"]))
     if isinstance(raw, Mapping):
         inside = b"".join(digest(part) for pair in raw.items() for part in pair)
     elif isinstance(raw, list | tuple):

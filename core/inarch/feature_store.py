@@ -168,7 +168,8 @@ class Table:
             if not self.store.make_room(values.nbytes + 36 * len(keys), self.path):
                 raise OSError(f"they need more than the {show_size(self.store.limit)} of inarch cache --limit")
             remove_leftovers(self.store.root)
-            self._write(final, np.frombuffer(b"".join(rows), np.uint8).reshape(-1, 32), np.stack([*rows.values()]))
+            stacked = values if len(rows) == len(keys) else np.stack([*rows.values()])
+            self._write(final, np.frombuffer(b"".join(rows), np.uint8).reshape(-1, 32), stacked)
             if partial:
                 self._partial.add(final)
                 return
