@@ -152,23 +152,24 @@ def compare(measured, truth, domains):
         }  # fmt: skip
         for method, scores in methods.items():
             first = np.flatnonzero(scores == scores.max())
-            found[method][name] = (
-                float(weightedtau(values, scores).statistic),
-                float(values.max() - values[first].mean()),
-            )
+            tau = weightedtau(values, scores).statistic if scores.std() else 0.0  # equal scores know nothing
+            found[method][name] = (float(tau), float(values.max() - values[first].mean()))
         found["random"][name] = (0.0, float(values.max() - values.mean()))
     return found
 
 
 def table(found, names):
     """Return the figures as a table in Markdown: means, then each data set."""
-    lines = ["| method | mean tau | mean regret | worst regret | " + " | ".join(names) + " |",
-             "|---|---|---|---|" + "---|" * len(names)]  # fmt: skip
+    lines = ["| method | mean tau | mean regret | worst regret | wins / losses | " + " | ".join(names) + " |",
+             "|---|---|---|---|---|" + "---|" * len(names)]  # fmt: skip
+    ours = np.array([found["inarch rank"][name][0] for name in names])
     for method, by_name in found.items():
         if set(by_name) == set(names):
             taus, regrets = np.array([by_name[name] for name in names]).T
             cells = " | ".join(f"{tau:+.2f} / {regret:.1f}" for tau, regret in zip(taus, regrets, strict=True))
-            lines.append(f"| {method} | {taus.mean():+.3f} | {regrets.mean():.2f} | {regrets.max():.1f} | {cells} |")
+            against = f"{(ours > taus + 0.005).sum()} / {(ours < taus - 0.005).sum()}"
+            means = f"{taus.mean():+.3f} | {regrets.mean():.2f} | {regrets.max():.1f}"
+            lines.append(f"| {method} | {means} | {against} | {cells} |")
     return "\n".join(lines)
 
 

@@ -118,7 +118,7 @@ def standings(values: Array) -> Array:
 def known(field: Sequence[Scored]) -> dict[str, tuple[Array, Array]]:
     """Return what the combination is made of: name to values (M,) and draws (B, M), as standings in the field.
 
-    A backbone that nobody measured elsewhere stands in the middle; a score that half of the examples do not give, as
+    Standings elsewhere are so already, of a wider field, and keep their differences. A backbone that nobody measured elsewhere stands in the middle; a score that half of the examples do not give, as
     that of a class which is not among them, is that of all.
     """
     found = {}
@@ -127,7 +127,7 @@ def known(field: Sequence[Scored]) -> dict[str, tuple[Array, Array]]:
             elsewhere = [one.standing for one in field if one.standing is not None]
             middle = float(np.mean(elsewhere)) if elsewhere else 0.0
             values = np.array([middle if one.standing is None else one.standing for one in field])
-            found[name] = standings(values), np.tile(standings(values), (DRAWS, 1))
+            found[name] = values - values.mean(), np.tile(values - values.mean(), (DRAWS, 1))
         elif all(name in one.scores for one in field):
             values = np.array([one.scores[name] for one in field])
             draws = np.stack([one.draws[name] for one in field], 1)
