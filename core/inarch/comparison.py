@@ -24,6 +24,7 @@ from inarch.errors import DataError
 
 MOST_MEASURED = 25_000  # metrics of draws, over all cells; with more cells each has fewer draws, down to 400
 FEWEST_DRAWS = 400
+LUCKS = 4_000  # draws of seeds, at least: they cost nothing, and Student's t has long tails
 
 Array = np.ndarray[Any, Any]
 
@@ -135,7 +136,11 @@ def difference(first: Measured, second: Measured) -> tuple[Uncertain, list[int]]
 
 
 def _over_seeds(values: Array, drawn: Array, seeds: Sequence[int]) -> Uncertain:
-    """Return the mean of values (R,) and of each draw (B, R), moved by the luck of seeds."""
+    """Return the mean of values (R,) and of each draw (B, R), moved by the luck of seeds.
+
+    Each draw of examples meets several of seeds, so there are more draws than B: as many for any values.
+    """
+    drawn = np.tile(drawn, (-(-LUCKS // len(drawn)), 1))
     count, moved = len(seeds), drawn.mean(1)
     if count == 1:
         return Uncertain(float(values[0]), moved, 0.0)

@@ -77,6 +77,7 @@ def from_state(metric: Any, sums: Sequence[float]) -> float:
     for name, value in zip(metric.metric_state, sums, strict=True):
         setattr(metric, name, getattr(metric, name).new_tensor(value))
     metric._computed = None  # what it remembers of the draw before
+    metric._update_count = max(1, metric._update_count)  # or it would warn that it has seen nothing
     return float(metric.compute())
 
 
