@@ -15,6 +15,7 @@ from torch import Tensor
 
 from inarch.errors import RunError, listing
 from inarch.interfaces.head import Head
+from inarch.model import each
 from inarch.training.folds import make_folds
 from inarch.training.objective import Objective, as_features
 
@@ -100,19 +101,29 @@ def _choose(objective: Objective, penalties: Sequence[float]) -> tuple[list[tupl
     return losses, best[1], best[2]
 
 
-@torch.no_grad()
 def _measure(head: Head, views: Sequence["np.ndarray[Any, Any]"], targets: Tensor) -> tuple[float, float]:
-    """Return the head's summed loss, in evaluation mode, and what to divide it by."""
-    training, device = head.training, next((tensor.device for tensor in head.state_dict().values()), targets.device)
+    """Return the head's summed loss on all views, in evaluation mode, and what to divide it by."""
+    device = next((tensor.device for tensor in head.state_dict().values()), targets.device)
+    found = [answers(head, view, targets, device) for view in views]
+    return sum(total for total, _, _ in found), sum(count for _, count, _ in found)
+
+
+@torch.no_grad()
+def answers(
+    head: Head, values: "np.ndarray[Any, Any]", targets: Tensor, device: torch.device
+) -> tuple[float, float, list[Any]]:
+    """Return the head's summed loss, in evaluation mode, what to divide it by, and its outputs on the CPU, in parts."""
+    training, parts = head.training, []
     head.eval()
     total = count = 0.0
-    for view in views:
-        for start in range(0, len(targets), CHUNK):
-            part = torch.from_numpy(np.array(view[start : start + CHUNK])).to(device)
-            found = head.loss(head(as_features(head, part)), targets[start : start + CHUNK].to(device))
-            total, count = total + float(found[0]), count + float(found[1])
+    for start in range(0, len(targets), CHUNK):
+        part = torch.from_numpy(np.array(values[start : start + CHUNK])).to(device)
+        outputs = head(as_features(head, part))
+        found = head.loss(outputs, targets[start : start + CHUNK].to(device))
+        total, count = total + float(found[0]), count + float(found[1])
+        parts.append(each(outputs, Tensor.cpu))
     head.train(training)
-    return total, count
+    return total, count, parts
 
 
 def _refuse_non_finite(views: Sequence["np.ndarray[Any, Any]"], where: Callable[[int], str]) -> None:

@@ -191,7 +191,7 @@ class _PhaseRun:
         if at_epoch_end:
             self.running = torch.zeros_like(self.running)
         if job.valid is not None and (self.fits or every == "epoch" or state.step % every == 0):
-            line["valid"] = validate(job, job.model if self.average is None else self.average.module, state)
+            line["valid"] = validate(job, job.model if self.average is None else self.average.module, state, self.fits)
         improved = "valid" in line and judge(job, state, line["valid"])
         state.history.append(line)
         if job.accelerator.is_main_process:

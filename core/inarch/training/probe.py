@@ -1,17 +1,21 @@
 """A phase that fits the head to stored features, on one process for all of them."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list
 
+from inarch.data.loaders import Examples
 from inarch.errors import RunError, listing
+from inarch.evaluation import Evaluated, evaluate
 from inarch.features import extract
 from inarch.interfaces.dataset import Stream
 from inarch.interfaces.head import Head
 from inarch.interfaces.strategy import Phase
-from inarch.training.fitting import Fitted, fit_head
+from inarch.model import Model, collect
+from inarch.training.fitting import Fitted, answers, fit_head
 from inarch.training.job import Job, evaluation_batch_size
 from inarch.training.state import RunState
 
@@ -68,6 +72,23 @@ def field_of(head: Head) -> str | None:
         return "pooled"
     pooling = getattr(head, "pooling", None)
     return pooling if head.needs == {"tokens"} and pooling in ("mean", "max") else None
+
+
+def evaluate_split(job: Job, model: Model, examples: Examples, frozen: bool) -> Evaluated:
+    """Run a model over a split; from stored features if its backbone is as it was loaded, and they hold what counts."""
+    size, workers = evaluation_batch_size(job.recipe), job.workers(training=False)
+    head, field = model.head, field_of(model.head)
+    counts = examples.counts
+    several = examples.readable or isinstance(examples.rows, Stream) or (counts is not None and (counts > 1).any())
+    if not frozen or several or field is None:
+        return evaluate(model, examples, size, job.accelerator, workers)
+    found = extract(examples, model.backbone, job.accelerator, size, workers, 0, field)
+    examples.notes.extend(note for note in found.notes if note not in examples.notes)
+    raw, device = examples.rows.column(examples.dataset.target), job.accelerator.device
+    targets = head.encode([raw[row] for row in found.rows])
+    total, count, parts = answers(head, found.values, targets, device)
+    outputs = collect(iter(parts), len(targets))
+    return Evaluated(found.rows, outputs, None, targets, total / count if count else math.nan, found.skipped)
 
 
 def fit_on_features(job: Job, phase: Phase, state: RunState) -> Fitted:

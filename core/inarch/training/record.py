@@ -6,18 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from inarch.checkpoint import write_atomically
-from inarch.evaluation import evaluate
 from inarch.intervals import compute
 from inarch.model import Model
-from inarch.training.job import Job, evaluation_batch_size
+from inarch.training.job import Job
+from inarch.training.probe import evaluate_split
 from inarch.training.state import RunState
 
 
-def validate(job: Job, model: Model, state: RunState) -> dict[str, float]:
-    """Return the loss and every metric on valid; rows that cannot be read are noted in the state."""
+def validate(job: Job, model: Model, state: RunState, frozen: bool = False) -> dict[str, float]:
+    """Return the loss and every metric on valid; rows that cannot be read are noted in the state.
+
+    frozen: the backbone is as it was loaded, so that its features may be stored.
+    """
     assert job.valid is not None
     job.progress.evaluating("valid")
-    seen = evaluate(model, job.valid, evaluation_batch_size(job.recipe), job.accelerator, job.workers(training=False))
+    seen = evaluate_split(job, model, job.valid, frozen)
     state.note_skipped(seen.skipped)
     compared = seen.compared(model)
     figures = {name: compute(metric, compared, seen.targets) for name, metric in job.metrics.items()}

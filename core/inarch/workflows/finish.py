@@ -12,12 +12,13 @@ import torch
 
 from inarch import answers, bundle, checkpoint, intervals, report
 from inarch.data.loaders import Examples, Item
-from inarch.evaluation import Evaluated, evaluate, predictions, write_predictions
+from inarch.evaluation import Evaluated, predictions, write_predictions
 from inarch.interfaces.dataset import Stream
 from inarch.intervals import Estimate
 from inarch.model import Model, count_parameters, to_device
 from inarch.training.combination import load_chosen
 from inarch.training.job import Job, evaluation_batch_size
+from inarch.training.probe import evaluate_split
 from inarch.training.state import RunState
 from inarch.workflows.check import Checked, refuse_many
 from inarch.workflows.other_runs import bundles_of_runs
@@ -51,9 +52,8 @@ def finish(job: Job, checked: Checked, state: RunState, started: float, measured
     plain = strategy.merge(job.model.backbone)
     refuse_many(state.skipped, sum(map(len, checked.dataset.splits.values())), job.recipe)
     job.progress.evaluating(split)
-    seen = evaluate(
-        job.model, examples, evaluation_batch_size(job.recipe), job.accelerator, job.workers(training=False)
-    )
+    only_fitted = all("fit" in line for line in state.history)
+    seen = evaluate_split(job, job.model, examples, only_fitted)
     result = Result(job.directory, split, {}, best_step, 0.0, time.monotonic() - started)
     if job.accelerator.is_main_process:
         estimates = measure(job.model, seen, examples, job.metrics)

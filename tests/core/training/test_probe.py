@@ -9,7 +9,7 @@ import pytest
 import torch
 from group import run_group
 from marked import TASKS, write_marked
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import inarch
 from inarch.checkpoint import file_hash, step_directory
@@ -196,3 +196,23 @@ def test_two_processes_end_with_the_head_of_one(toy_recipe: Path, tmp_path: Path
     one, two = (head(tmp_path / f"{processes}") for processes in (1, 2))
     assert all(torch.allclose(tensor, two[name], atol=1e-5) for name, tensor in one.items())
     assert (tmp_path / "2" / "rank-0.txt").read_text() == (tmp_path / "2" / "rank-1.txt").read_text()
+
+
+def test_a_second_probe_of_the_same_examples_costs_no_pass_through_the_backbone(
+    toy_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from inarch_toy.backbone import Vectors
+
+    body = Vectors("none", 4, 8, 2, 0.0, False, 0.0, False, 0).state_dict()
+    save_file(body, tmp_path / "body.safetensors")
+    seen: list[int] = []
+    forward = Vectors.forward
+    monkeypatch.setattr(
+        Vectors, "forward", lambda self, **batch: seen.append(len(batch["vector"])) or forward(self, **batch)
+    )
+    options = {**PROBE, "splits.seed": 0, "backbone.weights": str(tmp_path / "body.safetensors")}
+    for seed, head in ((0, "classifier"), (1, "classifier"), (0, "knn")):
+        seen.clear()
+        inarch.train(toy_recipe, {**options, "seed": seed, "head": head}, out=tmp_path / f"{head} {seed}")
+        serving = 2 * 9  # test goes through the training path and through the bundle, to be compared
+        assert sum(seen) == serving + (0 if seed or head == "knn" else 60)
