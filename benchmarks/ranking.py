@@ -64,15 +64,16 @@ def measure(field, dataset, backbones):
 
 
 def write_scores(lines, field, out):
-    """Write accuracy and scores of every data set whose fine-tunings are all done."""
-    rows = {}
+    """Write accuracy and scores of every data set whose fine-tunings are all done; those of a data set once."""
+    rows = json.loads(out.read_text()) if out.exists() else {}
     for name, accuracy in read_truth(lines, field).items():
-        rows[name] = {
-            "domain": field["datasets"][name]["domain"],
-            "backbones": [{"name": one.name, "test": accuracy[one.name], "parameters": one.parameters,
-                           "milliseconds": round(one.milliseconds, 2), **one.scores}
-                          for one in measure(field, name, accuracy)],
-        }  # fmt: skip
+        if name not in rows or set(accuracy) != {row["name"] for row in rows[name]["backbones"]}:
+            found = [{"name": one.name, "test": 0.0, "parameters": one.parameters,
+                      "milliseconds": round(one.milliseconds, 2), **one.scores}
+                     for one in measure(field, name, accuracy)]  # fmt: skip
+            rows[name] = {"domain": field["datasets"][name]["domain"], "backbones": found}
+        for row in rows[name]["backbones"]:
+            row["test"] = accuracy[row["name"]]
         out.write_text(json.dumps(rows, indent=1) + "\n")
         print(f"scored {name}", flush=True)
 

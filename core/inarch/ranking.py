@@ -118,8 +118,9 @@ def standings(values: Array) -> Array:
 def known(field: Sequence[Scored]) -> dict[str, tuple[Array, Array]]:
     """Return what the combination is made of: name to values (M,) and draws (B, M), as standings in the field.
 
-    Standings elsewhere are so already, of a wider field, and keep their differences. A backbone that nobody measured elsewhere stands in the middle; a score that half of the examples do not give, as
-    that of a class which is not among them, is that of all.
+    Standings elsewhere are so already, of a wider field, and keep their differences. A backbone that nobody measured
+    elsewhere stands in the middle; a score that half of the examples do not give, as that of a class which is not among
+    them, is that of all.
     """
     found = {}
     for name in WEIGHTS:
