@@ -63,7 +63,7 @@ class ImageBackbone(Backbone):
         state = self._read()
         load_strictly(self.model, without_classifier(state, self.classifier), f"{self.resolved['model']}: {address}")
 
-    def source(self) -> tuple[Tensor, Tensor] | None:
+    def source_classifier(self) -> tuple[Tensor, Tensor] | None:
         """Return the classification layer that the file of weights holds, where it is linear in the features."""
         if self.resolved["weights"] == "none" or len(self.classifier) != 1:
             return None

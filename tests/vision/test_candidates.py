@@ -48,7 +48,7 @@ def test_the_classes_of_pretraining_are_what_the_whole_network_says():
     [row] = [row for row in candidates.candidates() if row.name == "efficientnet_lite0"]
     backbone = builders.timm(**installed(row.options), image_size=64).eval()
     backbone.load_weights()
-    weight, bias = backbone.source()
+    weight, bias = backbone.source_classifier()
     whole = builders.timm(model="tf_efficientnet_lite0", weights="none", image_size=64).model
     whole.reset_classifier(1000)
     whole.load_state_dict(
@@ -62,11 +62,11 @@ def test_the_classes_of_pretraining_are_what_the_whole_network_says():
 
 def test_weights_without_a_classifier_have_no_classes_of_pretraining(tmp_path):
     backbone = builders.timm(model="resnet18", weights="none", image_size=32)
-    assert backbone.source() is None
+    assert backbone.source_classifier() is None
     save_file(backbone.model.state_dict(), tmp_path / "body.safetensors")
     body = builders.timm(model="resnet18", weights=str(tmp_path / "body.safetensors"), image_size=32)
     body.load_weights()
-    assert body.source() is None
+    assert body.source_classifier() is None
 
 
 def test_the_classifier_of_torchvision_is_the_source_too(tmp_path):
@@ -75,5 +75,5 @@ def test_the_classifier_of_torchvision_is_the_source_too(tmp_path):
     whole = torchvision.models.resnet18(weights=None)
     save_file(whole.state_dict(), tmp_path / "whole.safetensors")
     backbone = builders.torchvision(model="resnet18", weights=str(tmp_path / "whole.safetensors"), image_size=32)
-    weight, bias = backbone.source()
+    weight, bias = backbone.source_classifier()
     assert torch.equal(weight, whole.fc.weight) and torch.equal(bias, whole.fc.bias)

@@ -68,7 +68,7 @@ class Backbone(nn.Module, ABC):
     def load_weights(self) -> None:
         """Load the weights that the options name, strictly; missing or unexpected keys are a WeightsError."""
 
-    def source(self) -> tuple[Tensor, Tensor] | None:
+    def source_classifier(self) -> tuple[Tensor, Tensor] | None:
         """Return weight (Z, D) and bias (Z,) of the layer that made the classes of pretraining of `pooled`.
 
         None: these weights have none.

@@ -175,7 +175,7 @@ def examine(candidate: Known, checked: Checked, accelerator: Accelerator) -> tup
     values = np.asarray(found.values, np.float64)
     _refuse_values(values)
     data = _data(checked, head, found.rows)
-    weights = backbone.source()
+    weights = backbone.source_classifier()
     source = None if weights is None else _probabilities(values, *(tensor.double().cpu().numpy() for tensor in weights))
     scores, draws = ranking.score(values, data, source)
     facts = {
