@@ -141,8 +141,8 @@ def l2_sp(
     """Fine-tune all layers, each parameter pulled to where pretraining left it (L2-SP, arXiv 1802.01483).
 
     alpha: half of it times the squared distance is added to the mean loss (the loss that is reported is without it), in
-    place of the backbone's weight decay; `train.weight_decay`, the paper's beta, is left for the head. 0.1 and 0.01 are
-    the paper's usual values of the two; the fewer the examples, the more they help. Others as for `full`.
+    place of the backbone's weight decay; `train.weight_decay`, the paper's beta, is left for the head. 0.01 to 0.1 are
+    usual; the fewer the examples, the more it helps. Others as for `full`.
     """
     return PullToStart(alpha, layer_decay, head_multiplier)
 
