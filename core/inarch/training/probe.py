@@ -1,7 +1,7 @@
 """A phase that fits the head to stored features, on one process for all of them."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -98,7 +98,8 @@ def fit_on_features(job: Job, phase: Phase, state: RunState) -> Fitted:
     assert field is not None
     views = []
     for view in range(phase.views):
-        job.progress.say(f"features of train{f', view {view + 1} of {phase.views}' if phase.views > 1 else ''}")
+        which = f", view {view + 1} of {phase.views}" if phase.views > 1 else ""
+        job.progress.say(f"the backbone sees train once{which}, unless its features are stored")
         views.append(extract(train, job.model.backbone, job.accelerator, evaluation_batch_size(job.recipe),
                              job.workers(training=False), view, field))  # fmt: skip
         state.note_skipped(views[-1].skipped)
@@ -114,7 +115,19 @@ def fit_on_features(job: Job, phase: Phase, state: RunState) -> Fitted:
         return fit_head(head, values, targets, groups and [groups[row] for row in rows], job.recipe.seed,
                         where=lambda index: str(train.rows.where(rows[index])))  # fmt: skip
 
-    return _on_main(job, head, solve)
+    found = _on_main(job, head, solve)
+    for sentence in _told(found.facts):
+        job.progress.say(sentence)
+    job.notes["train"].extend(found.facts.get("notes", ()))
+    return found
+
+
+def _told(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what people should know of a fit."""
+    if "penalty" in facts:
+        held = f"; {facts['folds']} folds held out chose it" if facts["cross_validation"] else ""
+        yield f"the head is fitted, in {facts['iterations']} iterations, with penalty {facts['penalty']:g}{held}"
+    yield from facts.get("notes", ())
 
 
 def _on_main(job: Job, head: Head, solve: Callable[[], Fitted]) -> Fitted:

@@ -132,6 +132,7 @@ def _write_results(
         "steps": state.step,
         "parity": result.parity,
         "frozen": state.frozen_hashes,
+        "fits": [line["fit"] for line in state.history if "fit" in line],
         "notes": {"data": [*checked.dataset.notes, *checked.targets.notes], **job.notes, result.split: examples.notes},
         "skipped": {**checked.skipped, "while training": state.skipped, f"while testing {result.split}": seen.skipped},
         "parameters": {"total": total, "trained": trained},

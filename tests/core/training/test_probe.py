@@ -49,8 +49,9 @@ def test_a_probe_is_one_fit_that_reaches_what_steps_reach(toy_recipe: Path, tmp_
     assert (line["step"], line["epoch"], line["fit"]["examples"]) == (1, 1, 42)
     assert line["valid"].keys() == {"loss", "accuracy"}
     assert line["valid"]["loss"] < 1.1 * lines(tmp_path / "steps")[-1]["valid"]["loss"]
-    [hashes] = json.loads((tmp_path / "fitted" / "results.json").read_text())["frozen"]
-    assert hashes["before"] == hashes["after"] is not None
+    results = json.loads((tmp_path / "fitted" / "results.json").read_text())
+    [hashes] = results["frozen"]
+    assert results["fits"] == [line["fit"]] and hashes["before"] == hashes["after"] is not None
 
 
 def test_features_that_are_stored_and_features_that_are_not_end_in_the_same_bits(
@@ -114,7 +115,7 @@ def test_a_probe_resumed_after_its_fit_only_finishes(toy_recipe: Path, tmp_path:
     (tmp_path / "run" / "results.json").unlink()
     heard = Listen()
     inarch.train(toy_recipe, PROBE, out=tmp_path / "run", resume=True, progress=heard)
-    assert ending(tmp_path / "run") == before and not any("features of train" in said for said in heard.said)
+    assert ending(tmp_path / "run") == before and not any("the backbone sees train" in said for said in heard.said)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,7 @@ def test_features_that_are_not_finite_stop_with_their_places(toy_recipe: Path, t
 
 def test_two_processes_end_with_the_head_of_one(toy_recipe: Path, tmp_path: Path) -> None:
     here = Path(__file__).parent
-    run_group(here / "group_probe.py", 2, toy_recipe, tmp_path / "2")
+    run_group(here / "group_probe.py", 2, toy_recipe, tmp_path / "2", timeout=300)
     inarch.train(toy_recipe, PROBE, out=tmp_path / "1")
     one, two = (head(tmp_path / f"{processes}") for processes in (1, 2))
     assert all(torch.allclose(tensor, two[name], atol=1e-5) for name, tensor in one.items())
