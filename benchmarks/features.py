@@ -126,10 +126,16 @@ def inarch(options):
         starts = range(0, len(found.rows), BATCH)
         items = (Views(examples, 0)[found.rows[start : start + BATCH]] for start in starts)
         plain = torch.cat([model.backbone(**item["batch"]).pooled for item in items]).numpy()
-    return {"seconds": clock.seconds, "processor": clock.processor,
-            "accuracy": float((answers == truth).float().mean()), "computed": found.computed, "penalty": facts["penalty"], "notes": found.notes,
-            "difference": float(np.abs(found.values - plain).max()), "largest": float(np.abs(plain).max()),
-            "bits": hashlib.sha256(found.values.tobytes()).hexdigest()}  # fmt: skip
+    return {
+        "seconds": clock.seconds,
+        "processor": clock.processor,
+        "accuracy": float((answers == truth).float().mean()),
+        "computed": found.computed,
+        "penalty": facts["penalty"],
+        "difference": float(np.abs(found.values - plain).max()),
+        "largest": float(np.abs(plain).max()),
+        "bits": hashlib.sha256(found.values.tobytes()).hexdigest(),
+    }
 
 
 CONTESTANTS = {"again": again, "bare": bare, "once": inarch, "warm": inarch}
