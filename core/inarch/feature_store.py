@@ -76,6 +76,7 @@ class Store:
 
     def table(self, description: Mapping[str, Any]) -> "Table":
         """Return the table of the features that a description, plain data, stands for."""
+        _ = self.limit  # a mistake in it is told before anything is computed
         text = json.dumps(description, sort_keys=True, default=str)
         return Table(self, hashlib.sha256(text.encode()).hexdigest()[:32], text)
 

@@ -21,7 +21,7 @@ from inarch.builtin.head_modules import Classifier, pool
 from inarch.builtin.heads import embedder
 from inarch.data.loaders import Examples
 from inarch.data.views import Views
-from inarch.errors import DataError, RecipeError
+from inarch.errors import DataError, RecipeError, RunError
 from inarch.feature_keys import digest
 from inarch.feature_store import Store
 from inarch.features import Extracted, extract
@@ -217,6 +217,15 @@ def test_without_room_on_the_disk_features_are_used_without_being_stored(
     assert np.array_equal(found[0].values, found[1].values)
     assert "features are used without being stored" in found[1].notes[0]
     assert not store.root.exists()
+
+
+def test_a_mistake_in_the_limit_is_told_before_anything_is_computed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INARCH_CACHE_LIMIT", "plenty")
+    monkeypatch.setattr(Vectors, "forward", None)
+    with pytest.raises(RunError, match="INARCH_CACHE_LIMIT: 'plenty' is not a size"):
+        taken(NUMBERS, vectors(), store)
 
 
 def test_what_has_no_vector_for_each_row_is_refused(store: Store) -> None:
