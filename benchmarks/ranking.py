@@ -26,7 +26,7 @@ from inarch import ranking
 from inarch.ranking import Scored
 
 RESULTS = Path(__file__).parent / "results/ranking_truth.json"
-SHRINK = 3.0  # of the weights towards equal ones, in units of the field's standardised examples
+SHRINKS = (0.3, 1.0, 3.0)  # of weights towards equal ones; the best on data sets left out
 
 
 def read_truth(path, field):
@@ -110,27 +110,36 @@ def with_standings(scored, domain, known):
 
 
 def rows_of(measured, truth, domains, without):
-    """Return (rows, standings reached) of all data sets but one; each one's standing elsewhere leaves it out too."""
-    inputs, targets = [], []
-    for name in truth:
-        if name != without:
-            others = {key: value for key, value in truth.items() if key != without}
-            field = with_standings(measured[name], domains[name], standings(others, domains, name))
-            parts = ranking.known(field)
-            inputs.append(np.stack([parts[key][0] for key in ranking.WEIGHTS], 1))
-            targets.append(ranking.standings(np.array(list(truth[name].values()))))
-    return np.concatenate(inputs), np.concatenate(targets)
+    """Return (what is known, standings reached) of each data set but one; standings elsewhere leave it out too."""
+    others = {key: value for key, value in truth.items() if key != without}
+    rows = []
+    for name, accuracy in others.items():
+        parts = ranking.known(with_standings(measured[name], domains[name], standings(others, domains, name)))
+        inputs = np.stack([parts[key][0] for key in ranking.WEIGHTS], 1)
+        rows.append((inputs, ranking.standings(np.array(list(accuracy.values())))))
+    return rows
 
 
 def fit(measured, truth, domains, without=None):
-    """Return weights by ridge regression towards equal ones, none below zero, and the deviation that is left."""
-    inputs, targets = rows_of(measured, truth, domains, without)
-    summed = inputs.sum(1)
-    equal = np.full(inputs.shape[1], max(summed @ targets / (summed @ summed), 0.0))
-    penalty = SHRINK * len(targets) / inputs.shape[1] * np.eye(inputs.shape[1])
-    weights = equal + np.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ (targets - inputs @ equal))
-    weights = np.maximum(weights, 0.0)
-    return dict(zip(ranking.WEIGHTS, weights.tolist(), strict=True)), float(np.std(targets - inputs @ weights))
+    """Return weights, and how far the standings reached are from them on data sets that did not teach them."""
+    rows = rows_of(measured, truth, domains, without)
+
+    def errors(shrink):
+        left_out = (_ridge(rows[:index] + rows[index + 1 :], shrink) for index in range(len(rows)))
+        pairs = zip(rows, left_out, strict=True)
+        return np.concatenate([target - inputs @ weights for (inputs, target), weights in pairs])
+
+    shrink = min(SHRINKS, key=lambda shrink: (errors(shrink) ** 2).mean())
+    return dict(zip(ranking.WEIGHTS, _ridge(rows, shrink).tolist(), strict=True)), float(np.std(errors(shrink)))
+
+
+def _ridge(rows, shrink):
+    """Return weights by ridge regression towards equal ones, none below zero."""
+    inputs, targets = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+    summed, count = inputs.sum(1), inputs.shape[1]
+    equal = np.full(count, max(summed @ targets / (summed @ summed), 0.0))
+    left = inputs.T @ (targets - inputs @ equal)
+    return np.maximum(equal + np.linalg.solve(inputs.T @ inputs + shrink * len(targets) * np.eye(count), left), 0.0)
 
 
 def compare(measured, truth, domains):
