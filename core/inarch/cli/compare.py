@@ -81,7 +81,8 @@ def tell(compared: "Comparison") -> None:
     from inarch.plots import MISSING
 
     pictures = ", ".join(str(path) for path in compared.pictures) or MISSING
-    console.print(f"Figures: {compared.directory / 'comparison.json'}. Pictures: {pictures}", soft_wrap=True)
+    where = f"Figures: {compared.directory / 'comparison.json'}. Pictures: {pictures}"
+    console.print(where, soft_wrap=True, markup=False)
 
 
 def _table(summary: Mapping[str, Any], result: Mapping[str, Any]) -> "Table":
