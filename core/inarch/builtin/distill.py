@@ -49,9 +49,9 @@ def distill(
     teacher: a bundle, or a run with one: runs/NAME.
     temperature: T; what the softmax of both is divided by (Hinton et al., arXiv 1503.02531). Numbers have none.
     logits: w in the loss (1 - w) hard + w T^2 KL(teacher, student); for numbers the head's own penalty is in its place.
-    features: weight of the mean squared difference, added to it, between the teacher's pooled features, standardised,
-    and a linear map of the student's, after FitNets (arXiv 1412.6550); this map is not trained, but fitted by ridge to
-    what the student's features are at the start.
+    features: weight of what is added to it: 1 less the cosine (as in DistilBERT, arXiv 1910.01108) of the teacher's
+    pooled features, standardised, and a linear map of the student's, after FitNets (arXiv 1412.6550); this map is not
+    trained, but fitted by ridge to what the student's features are at the start.
     layer_decay, head_multiplier: as for `full`.
     """
     return Distill(teacher, temperature, logits, features, layer_decay, head_multiplier)

@@ -101,7 +101,11 @@ class Map(NamedTuple):
 
 
 class _Hint:
-    """How far the student's features, mapped, are from the teacher's, for each example (B,)."""
+    """How far the student's features, mapped, point from the teacher's, for each example (B,), 0 to 2.
+
+    Squared differences would explode where features in training are far from those the map was fitted to, as with batch
+    norms of random weights; the angle is bounded.
+    """
 
     def __init__(self, backbone: Backbone, found: Map, answers: Tensor) -> None:
         self.mean, self.weight = found.mean, found.weight
@@ -120,7 +124,7 @@ class _Hint:
         assert self.seen is not None
         own = self.seen.float()
         mapped = (own - self.mean.to(own)) @ self.weight.to(own)
-        return (mapped - self.answers[places].to(own)).square().mean(-1)
+        return 1 - F.cosine_similarity(mapped, self.answers[places].to(own), dim=-1)
 
 
 def fit_map(own: Tensor, theirs: Tensor) -> Map:
