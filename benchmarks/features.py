@@ -6,7 +6,7 @@ Four ways from photos of solar cells to a fitted head, each in a process of its 
 loop (timm, Pillow, SGD) that runs the frozen backbone in each of 20 epochs, of which --epochs are run and the rest is
 extrapolated; `bare` a script that extracts once (timm, Pillow) and calls scikit-learn's LogisticRegression; `once`
 inarch's extraction into an empty store and its fit, with the penalty chosen by cross-validation; `warm` the same again.
-Building the model and the accuracy on 200 test photos are not timed. Read the ratios by processor time where the
+Building the model and the accuracy on 100 test photos are not timed. Read the ratios by processor time where the
 machine is busy. Goals: 20 epochs at least 40 times `once`, and `bare` slower than `once`.
 """
 
@@ -23,7 +23,7 @@ from statistics import median
 from figures import child, report, spread
 from throughput import MODEL, WEIGHTS, link_cells, peers_parts
 
-EPOCHS, TEST, BATCH = 20, 200, 32
+EPOCHS, TEST, BATCH = 20, 100, 32
 RECIPE = """
 dataset: {{name: folder, path: "{folder}"}}
 splits: {{valid: 0, test: 0}}
