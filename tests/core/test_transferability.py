@@ -152,3 +152,18 @@ def test_the_goodness_of_numbers_is_the_share_of_variance_explained():
     columns = np.array([[1.0], [2.0], [3.0], [6.0]])
     answers = columns + np.array([[0.5], [-0.5], [0.0], [1.0]])
     assert t.hits(answers, columns, None).mean() == pytest.approx(1 - 1.5 / 14)
+
+
+def test_a_class_that_is_in_one_fold_alone_is_never_predicted_and_breaks_nothing():
+    features, labels = example()
+    labels = np.append(labels, 3)
+    features = np.vstack([features, np.ones(7)])
+    columns, folds = t.one_hot(labels), t.make_folds(labels, None)
+    answers = t.probe(features, columns, folds)
+    assert np.isfinite(answers).all() and (answers[-1].argmax(), labels[-1]) != (3, 3)
+    assert np.isfinite([t.logme(features, columns), t.h_score(features, labels)]).all()
+
+
+def test_one_class_alone_has_no_evidence_to_compare():
+    features, labels = example()
+    assert np.isnan(t.logme(features, t.one_hot(np.zeros_like(labels))))

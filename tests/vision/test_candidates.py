@@ -23,7 +23,7 @@ def installed(options):
 def test_every_candidate_is_named_once_with_where_its_standing_was_measured():
     rows = candidates.candidates()
     assert tuple(row.name for row in rows) == NAMES
-    assert all(row.sets == ("small",) and (row.standing is None or row.measured) for row in rows)
+    assert all(row.sets == ("small",) and row.standing is not None and row.measured for row in rows)
 
 
 @pytest.mark.parametrize("name", NAMES)
