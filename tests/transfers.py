@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from inarch import Backbone, Strategy
 from inarch.builtin.head_modules import Classifier
@@ -54,7 +55,7 @@ def go(strategy: Strategy, backbone: Backbone, batch: dict[str, Tensor], epochs:
 
 
 def _step(model: Model, phase: Any, train: Train, first: dict[str, Tensor], batch: dict[str, Tensor]) -> Passed:
-    frozen = model.freeze(phase.frozen, phase.trains)
+    frozen = model.freeze(phase.frozen, phase.trains, phase.still_norms)
     before, hashed = _copies(model.backbone), hash_of(frozen)
     optimizer = make_optimizer(model, phase, train)
     model.train()
@@ -110,10 +111,11 @@ def names(backbone: Backbone) -> set[str]:
 
 
 def probe_then_tune(backbone: Backbone, batch: dict[str, Tensor]) -> None:
-    """LP-FT: nothing but the head, then everything at a tenth of the rate."""
+    """LP-FT: nothing but the head, then everything at a tenth of the rate, but the statistics of batch norms."""
     probe, tuning = go(lp_ft(), backbone, batch)
     assert (train_set(probe), probe.frozen, probe.head, probe.epochs) == (set(), True, RATE, 1)
-    assert train_set(tuning) == names(backbone) and not tuning.frozen
+    assert train_set(tuning) == names(backbone)
+    assert tuning.frozen == any(isinstance(module, _BatchNorm) for module in backbone.modules())  # their statistics
     assert set(tuning.rates.values()) == {tuning.head} == {0.1 * RATE} and tuning.epochs == 5
 
 

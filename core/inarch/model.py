@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from inarch.errors import PluginError, RecipeError, listing
 from inarch.interfaces.backbone import Backbone, Batch
@@ -121,11 +122,13 @@ class Model(nn.Module):
             module.train(False)
         return self
 
-    def freeze(self, layers: Sequence[int], trains: frozenset[str] | None = None) -> dict[str, Tensor]:
+    def freeze(
+        self, layers: Sequence[int], trains: frozenset[str] | None = None, still_norms: bool = False
+    ) -> dict[str, Tensor]:
         """Freeze exactly the given layers of the backbone, and of the others what is not in `trains` (None: nothing).
 
-        What no pretraining made is trained as the head is. Modules without a trained parameter stay in evaluation mode.
-        Returns frozen parameters, and their buffers.
+        What no pretraining made is trained as the head is. Modules without a trained parameter stay in evaluation mode,
+        with `still_norms` all batch norms do. Returns frozen parameters, and the buffers of what stays so.
         """
         partition = check_layers(self.backbone)
         frozen = {name for index in layers for name in partition[index]}
@@ -136,12 +139,15 @@ class Model(nn.Module):
                 frozen.add(name)
             parameter.requires_grad_(name not in frozen)
         stateful = trains is not None  # beside adapters, a norm without parameters must not drift either
-        found = {path: m for path, m in self.backbone.named_modules() if _is_frozen(path, m, frozen, stateful)}
+        found = {path: m for path, m in self.backbone.named_modules()
+                 if _is_frozen(path, m, frozen, stateful) or (still_norms and isinstance(m, _BatchNorm))}  # fmt: skip
         self.frozen = list(found.values())
         self.train(self.training)
         prefixes = tuple(f"{path}." if path else "" for path in found)
+        trained = {name for name, parameter in self.backbone.named_parameters() if parameter.requires_grad}
         state = self.backbone.state_dict()
-        return {name: tensor for name, tensor in state.items() if name in frozen or name.startswith(prefixes)}
+        kept = [name for name in state if name in frozen or (name.startswith(prefixes) and name not in trained)]
+        return {name: state[name] for name in kept}
 
 
 def check_layers(backbone: Backbone) -> list[list[str]]:

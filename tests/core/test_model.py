@@ -66,6 +66,17 @@ def test_exactly_the_frozen_layers_have_no_gradient_and_their_buffers_count_as_f
     assert all(parameter.requires_grad for parameter in model.backbone.parameters())
 
 
+def test_norms_that_stand_still_keep_their_statistics_while_their_gains_learn() -> None:
+    model = make_model()
+    frozen = model.freeze([], still_norms=True)
+    assert frozen and all("running_" in name or "num_batches" in name for name in frozen)
+    assert all(parameter.requires_grad for parameter in model.backbone.parameters())
+    before, model = fingerprint(frozen), model.train()
+    model({"vector": torch.randn(8, 4)}).sum().backward()
+    assert fingerprint(frozen) == before
+    assert model.backbone.blocks[0][1].weight.grad is not None and model.backbone.blocks[0][3].training
+
+
 def test_beside_what_is_trained_norms_stand_still_and_dropout_stays_on() -> None:
     model = make_model()
     model.backbone.blocks[1][1] = nn.BatchNorm1d(8, affine=False)  # no parameter, and still a memory

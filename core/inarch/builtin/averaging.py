@@ -83,14 +83,19 @@ def average(members: Sequence[Weights]) -> "State":
 
 
 def wise_ft(
-    *, rate: Multiplier = 0.1, probe_epochs: Epochs = 1, layer_decay: Decay = 1.0, head_multiplier: Multiplier = 1.0
+    *,
+    rate: Multiplier = 0.1,
+    probe_epochs: Epochs = 1,
+    still_norms: bool = True,
+    layer_decay: Decay = 1.0,
+    head_multiplier: Multiplier = 1.0,
 ) -> Strategy:
     """Fine-tune as `lp_ft`, then average the weights with those of the probe (WiSE-FT, arXiv 2109.01903).
 
     In what shares, 0, 0.1 ... 1, is chosen on valid; a large rate leaves the line on which averages are good. Options
     as for `lp_ft`.
     """
-    return WiseFt(rate, probe_epochs, layer_decay, head_multiplier)
+    return WiseFt(rate, probe_epochs, still_norms, layer_decay, head_multiplier)
 
 
 def soup(

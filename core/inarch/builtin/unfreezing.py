@@ -18,8 +18,10 @@ Epochs = Annotated[int, Range(least=1)]
 class ProbeThenTune(Strategy):
     """Fit the head to frozen features, then train all layers a little."""
 
-    def __init__(self, rate: float, probe_epochs: int, layer_decay: float, head_multiplier: float) -> None:
-        self.rate, self.probe_epochs = rate, probe_epochs
+    def __init__(
+        self, rate: float, probe_epochs: int, still_norms: bool, layer_decay: float, head_multiplier: float
+    ) -> None:
+        self.rate, self.probe_epochs, self.still_norms = rate, probe_epochs, still_norms
         self.layer_decay, self.head_multiplier = layer_decay, head_multiplier
 
     def phases(self, backbone: "Backbone", train: Train) -> list[Phase]:
@@ -28,7 +30,7 @@ class ProbeThenTune(Strategy):
         rates = self.rate, self.layer_decay, self.head_multiplier
         return [
             head_alone(backbone, train, self.probe_epochs),
-            all_layers("fine_tuning", backbone, train, left, *rates),
+            replace(all_layers("fine_tuning", backbone, train, left, *rates), still_norms=self.still_norms),
         ]
 
 
@@ -67,7 +69,12 @@ class GradualUnfreezing(Strategy):
 
 
 def lp_ft(
-    *, rate: Multiplier = 0.1, probe_epochs: Epochs = 1, layer_decay: Decay = 1.0, head_multiplier: Multiplier = 1.0
+    *,
+    rate: Multiplier = 0.1,
+    probe_epochs: Epochs = 1,
+    still_norms: bool = True,
+    layer_decay: Decay = 1.0,
+    head_multiplier: Multiplier = 1.0,
 ) -> Strategy:
     """Fit the head until it converges, then fine-tune all layers at a small rate (LP-FT, arXiv 2202.10054).
 
@@ -75,9 +82,11 @@ def lp_ft(
     rate: of the last layer in fine-tuning, over `train.learning_rate`; 0.1 is what TLlib's protocol gives to a
     pretrained network beside a new head. Where the recipe's rate is a small one already (2e-5, for texts), write 1.
     probe_epochs: epochs of the head alone where it cannot be fitted to stored features. The rest of `train.epochs`, at
-    least one, is fine-tuning's. layer_decay: as for `full`. head_multiplier: the head's rate over the last layer's.
+    least one, is fine-tuning's.
+    still_norms: batch norms keep the statistics that the head was fitted to; by those of batches its features change at
+    once. layer_decay: as for `full`. head_multiplier: the head's rate over the last layer's.
     """
-    return ProbeThenTune(rate, probe_epochs, layer_decay, head_multiplier)
+    return ProbeThenTune(rate, probe_epochs, still_norms, layer_decay, head_multiplier)
 
 
 def gradual_unfreezing(

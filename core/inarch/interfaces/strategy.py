@@ -34,6 +34,8 @@ class Phase:
     pull: float = 0.0
     """Strength of the pull to where the run began: pull / 2 times the squared distance of the backbone's trained
     parameters from their first values is added to the mean loss, in place of their weight decay (L2-SP)."""
+    still_norms: bool = False
+    """Batch norms normalise by the statistics that they have, and keep them, also where their gains are trained."""
     views: int = 0
     """Above 0, with every layer frozen: the head is fitted to stored features until it converges, not by steps. This is
     how many views of each example it sees: that of evaluation, and others as training draws them. Where stored features

@@ -51,7 +51,7 @@ class _PhaseRun:
         self.job, self.state, self.phase = job, state, phases[number]
         self.last_phase = number == len(phases) - 1
         model, train = job.model, job.recipe.train
-        self.frozen = model.freeze(self.phase.frozen, self.phase.trains)
+        self.frozen = model.freeze(self.phase.frozen, self.phase.trains, self.phase.still_norms)
         self.fits = is_fitted(job, self.phase, tell=True)
         self.optimizer: Any = NoOptimizer() if self.fits else make_optimizer(model, self.phase, train)
         self.pull = Pull(model, self.phase, first) if self.phase.pull else None
