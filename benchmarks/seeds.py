@@ -19,7 +19,7 @@ from figures import DEMO_RECIPE, child, report, spread
 WHICH = {
     "recipe": [],
     "random": ["strategy.name=scratch"],
-    "linear_probe": ["strategy=linear_probe", "train.learning_rate=4e-3"],
+    "linear_probe": ["strategy=linear_probe"],
 }
 
 

@@ -60,9 +60,11 @@ class Head(nn.Module, ABC):
         return None
 
     def fit(self, features: Tensor, targets: Tensor) -> dict[str, Any] | None:
-        """Learn from all of train at once, pooled features (N, D) and encoded targets (N, ...), and return facts.
+        """Learn from all of train at once, and return plain facts for people; None: the core fits the parameters.
 
-        Called in place of the core's fit where a strategy fits the head to stored features; on the CPU. Default: none.
+        Called where a strategy fits the head to stored features. features: (N, D), pooled as the head pools them, as
+        evaluation sees the examples, on the CPU. targets: encoded, (N, ...). The state of the head must hold what it
+        learnt, in buffers of a size that is known when it is built, or bundles could not be opened.
         """
         return None
 

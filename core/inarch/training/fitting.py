@@ -23,7 +23,7 @@ PENALTIES = (10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5)
 """From strong to weak, on the scale of the mean loss: with n examples, 1 / (n C) of scikit-learn's C."""
 DEFAULT_PENALTY = 0.1
 """Where there can be no folds."""
-ROUGH, EXACT = 1e-5, 1e-12  # of the loss, what may be left to gain in a fold, and at the end
+ROUGH, EXACT = 1e-5, 1e-10  # of the loss, what may be left to gain in a fold, and at the end
 CHUNK = 4096  # examples that go through the head at once when the loss is measured
 
 
