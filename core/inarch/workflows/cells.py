@@ -202,3 +202,10 @@ def environment(cell: Cell) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read: {error}") from None
     return found
+
+
+def is_fitted(cell: Cell) -> bool:
+    """Say whether a phase of a finished cell fitted the head to stored features."""
+    path = cell.directory / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return any("fit" in json.loads(line) for line in lines if line.strip())

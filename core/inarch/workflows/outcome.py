@@ -206,6 +206,10 @@ def _notes(outcome: Outcome) -> list[str]:
         notes.append("two seeds hardly say how much luck there is in training, so intervals are wide: give 3 or more")
     if any((one.cell.directory / cells.RESUMED).exists() for one in done):
         notes.append("cells that were interrupted do not count in the seconds")
+    fitted = dict.fromkeys(one.cell.candidate.label for one in done if cells.is_fitted(one.cell))
+    if fitted:
+        stored = "heads are fitted to stored features, which only the first cell that needs them computes"
+        notes.append(f"{', '.join(fitted)}: {stored}; the seconds, medians over seeds, mostly leave that out")
     places = [cells.environment(one.cell) for one in done]
     for name in ("libraries", "device", "threads", "precision"):
         found = {json.dumps(place.get(name), sort_keys=True) for place in places}

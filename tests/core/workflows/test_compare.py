@@ -81,6 +81,9 @@ def test_the_verdict_compares_with_the_best_and_speaks_of_transfer(compared: Com
     assert best in compared.verdict[0]
     assert any("ransfer" in line for line in compared.verdict)
     assert any("two seeds hardly say" in note for note in compared.summary["notes"])
+    assert any(
+        note.startswith("linear_probe: heads are fitted to stored features") for note in compared.summary["notes"]
+    )
 
 
 def test_a_cell_s_answers_give_the_metric_that_it_reports(compared: Comparison) -> None:
