@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, set_seed
 
 from inarch import checkpoint, plugins, recipe
@@ -55,12 +56,17 @@ def train(
 
 
 def train_checked(checked: Checked, out: Path | None, resume: bool, progress: Progress) -> Result:
-    """Train a recipe that has been checked."""
+    """Train a recipe that has been checked; if its strategy is a ladder, several."""
+    ladder = build_strategy(checked).ladder(checked.recipe.train)
+    result = climb(checked, ladder, out, resume, progress, _train) if ladder else _train(checked, out, resume, progress)
+    PartialState().destroy_process_group()
+    return result
+
+
+def _train(checked: Checked, out: Path | None, resume: bool, progress: Progress) -> Result:
+    """Train once; the processes stay together."""
     started = time.monotonic()
-    parsed = checked.recipe
-    strategy = build_strategy(checked)
-    if ladder := strategy.ladder(parsed.train):
-        return climb(checked, ladder, out, resume, progress, train_checked)
+    parsed, strategy = checked.recipe, build_strategy(checked)
     accelerator = start_processes()
     progress = progress if accelerator.is_main_process else Progress()
     levers = prepare_process(accelerator.device)
@@ -95,7 +101,8 @@ def train_checked(checked: Checked, out: Path | None, resume: bool, progress: Pr
                   lesson=lesson, facts=facts)  # fmt: skip
     state = fit(job, planned, _resume_point(directory, resume, progress))
     result = finish(job, checked, state, started, (names[-1], examples[names[-1]]))
-    accelerator.end_training()
+    for tracker in accelerator.trackers:
+        tracker.finish()
     tell("on_train_end", metrics={name: estimate.value for name, estimate in result.metrics.items()})
     return result
 

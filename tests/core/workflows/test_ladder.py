@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import write_vectors
+from conftest import Inarch, write_vectors
 
 import inarch
 from inarch import RecipeError
@@ -187,6 +187,14 @@ def test_rungs_that_cannot_be_are_passed_over_and_why_is_said(
     ladder = read(inarch.train(toy_recipe, noisy, out=tmp_path / "run").directory, "ladder.json")
     assert ladder["sentences"][0] == "knn is passed over: it is for the head classifier, not regressor"
     assert ladder["chosen"] == "linear_probe" and ladder["rungs"]["linear_probe"]["rmse"] > 0
+
+
+def test_several_processes_climb_together(toy_recipe: Path, tmp_path: Path, inarch: Inarch) -> None:
+    ladder = "strategy={name: auto, rungs: [linear_probe, full]}"
+    done = inarch("train", toy_recipe, ladder, "train.epochs=1", "--out", "run", "--processes", 2)
+    assert done.returncode == 0, done.stderr
+    assert read(tmp_path / "run", "environment.json")["processes"] == 2
+    assert "accuracy" in read(tmp_path / "run", "results.json")["metrics"]
 
 
 def test_a_ladder_needs_valid(toy_recipe: Path, tmp_path: Path, noisy: dict[str, Any]) -> None:
