@@ -69,7 +69,7 @@ def _comparison(summary: Data) -> "Figure":
             left.plot([scale * one["low"], scale * one["high"]], [place, place], color=colour, lw=2.5, alpha=0.75)
         left.plot(values, [place + 0.24] * len(values), "o", color=colour, ms=4, alpha=0.6, mew=0)
         left.plot(scale * one["mean"], place, mark, color=colour, ms=8, mec="white", mew=0.8)
-    _behind(right, last, scale, colours, summary["larger_is_better"])
+    _behind(right, last, scale, colours, summary["points"])
     left.set_yticks(range(len(found)), [_row(one) for one in found])
     left.set_ylim(len(found) - 0.4, -0.6)
     unit = ", %" if summary["points"] else ""
@@ -81,7 +81,10 @@ def _comparison(summary: Data) -> "Figure":
         axes.tick_params(axis="y", length=0)
     figure.suptitle(_title(summary, last), x=0.01, ha="left", fontsize=11, fontweight="bold")
     count = len(summary["seeds"])
-    told = f"{count} seed{'s' * (count > 1)} (dots), {summary['examples']:,} test examples; lines are 95 % intervals"
+    tested = f"{summary['examples']:,} test examples" + (
+        f" of {summary['groups']:,} groups" if summary["groups"] else ""
+    )
+    told = f"{count} seed{'s' * (count > 1)} (dots), {tested}; lines are 95 % intervals"
     figure.supxlabel(told, fontsize=8.5, x=0.01, ha="left")
     return figure
 
@@ -91,22 +94,36 @@ def _row(one: Data) -> str:
     return f"{one['label']}\n{one['weights']} weights{seconds}"
 
 
-def _behind(axes: "Axes", last: Data, scale: float, colours: Data, larger_is_better: bool) -> None:
-    """Draw the difference of each strategy to the best one, with its interval."""
+def _behind(axes: "Axes", last: Data, scale: float, colours: Data, points: bool) -> None:
+    """Draw the difference of each strategy to the best one, with its interval; one far off is an arrow at the edge."""
     places = {one["label"]: place for place, one in enumerate(last["strategies"])}
     best = last["strategies"][0]["label"]
     axes.axvline(0, color=FAINT, lw=1, zorder=0)
     axes.plot(0, 0, colours[best][1], color=colours[best][0], ms=8, mec="white", mew=0.8)
-    for pair in last["pairs"]:
-        if pair["first"] != best:
-            continue
+    pairs = [pair for pair in last["pairs"] if pair["first"] == best]
+    edge = _edge([scale * (pair["difference"] if pair["high"] is None else pair["high"]) for pair in pairs])
+    for pair in pairs:
         colour, mark = colours[pair["second"]]
-        place = places[pair["second"]]
+        place, x = places[pair["second"]], scale * pair["difference"]
+        told = f"{x:.1f}" if points else f"{x:.3g}"
+        if edge is not None and x > edge:
+            near = axes.annotate(told, (edge, place), (-16, 0), textcoords="offset points", ha="right", va="center")
+            near.set_color(colour)
+            axes.plot(edge, place, ">", color=colour, ms=7, clip_on=False)
+            continue
         if pair["low"] is not None:
             axes.plot([scale * pair["low"], scale * pair["high"]], [place, place], color=colour, lw=2.5, alpha=0.75)
-        axes.plot(scale * pair["difference"], place, mark, color=colour, ms=8, mec="white", mew=0.8)
-        if not pair["told"]:
-            axes.annotate("not told apart", (0, place), (4, 9), textcoords="offset points", fontsize=8, color="#666666")
+        axes.plot(x, place, mark, color=colour, ms=8, mec="white", mew=0.8)
+        words = told if pair["told"] else f"{told}, not told apart"
+        axes.annotate(words, (x, place), (0, 8), textcoords="offset points", fontsize=8.5, ha="center", color="#555555")
+    if edge is not None:
+        axes.set_xlim(right=edge)
+
+
+def _edge(ends: Sequence[float]) -> float | None:
+    """Return where to cut the axis, if one difference would press the others together."""
+    ordered = sorted(abs(end) for end in ends)
+    return 1.5 * ordered[-2] if len(ordered) > 1 and ordered[-1] > 4 * ordered[-2] > 0 else None
 
 
 def _labels(summary: Data) -> "Figure":
