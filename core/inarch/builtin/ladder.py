@@ -1,7 +1,7 @@
 """The ladder: from the cheapest way to transfer to the dearest, as far as it pays. Imports no torch."""
 
 import re
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from inarch.builtin.phases import Decay, Multiplier
 from inarch.errors import RecipeError
@@ -50,7 +50,9 @@ class Auto(Strategy):
         rungs = {
             "knn": Rung("knn", {"strategy": "linear_probe", "head": "knn"}, frozenset({"classifier"})),
             "linear_probe": Rung("linear_probe", {"strategy": "linear_probe"}),
-            "lp_ft": Rung("lp_ft", {"strategy": {"name": "lp_ft", "rate": self.probed_rate, **layered}}),
+            "lp_ft": Rung("lp_ft", {
+                "strategy": {"name": "lp_ft", "rate": self.probed_rate, **layered}, **_giving_up_early(train),
+            }),
             "lora": Rung("lora", {
                 "strategy": {"name": "lora", "merge": True, "head_multiplier": head / self.adapter_rate},
                 "train.learning_rate": self.adapter_rate,
@@ -81,9 +83,20 @@ def auto(
     limit, and no further look.
     rungs: which ones there are. LoRA needs peft, and layers that an adapter fits; otherwise it is passed over.
     layer_decay, head_multiplier: of `full`; the decay of `lp_ft` too.
-    probed_rate: rate of `lp_ft`'s fine-tuning over `train.learning_rate`. adapter_rate: learning rate of `lora`.
+    probed_rate: rate of `lp_ft`'s fine-tuning over `train.learning_rate`; unless the recipe stops early by itself, it
+    ends when valid has not improved for a quarter of the epochs, at least two evaluations. adapter_rate: of `lora`.
     """
     return Auto(budget, rungs, layer_decay, head_multiplier, probed_rate, adapter_rate)
+
+
+def _giving_up_early(train: Train) -> dict[str, Any]:
+    """Return when fine-tuning after a probe gives up, unless the recipe says so itself.
+
+    Its head has converged when it begins: where a quarter of the epochs do not help, the rest rarely do.
+    """
+    if train.early_stopping:
+        return {}
+    return {"train.early_stopping": {"metric": train.best_metric, "patience": max(2, train.epochs // 4)}}
 
 
 def _seconds(text: str) -> float:
