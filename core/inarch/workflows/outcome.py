@@ -206,6 +206,8 @@ def _notes(outcome: Outcome) -> list[str]:
         notes.append("two seeds hardly say how much luck there is in training, so intervals are wide: give 3 or more")
     if any((one.cell.directory / cells.RESUMED).exists() for one in done):
         notes.append("cells that were interrupted do not count in the seconds")
+    if len(outcome.plan.fractions) > 1:
+        notes.append("epochs are the same for every share of the labels, so fewer labels are fewer steps, too")
     fitted = dict.fromkeys(one.cell.candidate.label for one in done if cells.is_fitted(one.cell))
     if fitted:
         stored = "heads are fitted to stored features, which only the first cell that needs them computes"

@@ -178,7 +178,8 @@ def test_a_curve_of_labels_says_how_many_a_target_takes(tmp_path: Path, capsys: 
     assert "accuracy 80.0 %" in compared.summary["curves"]["linear_probe"]["told"]
     assert {path.name for path in compared.pictures} >= {"labels.png", "labels.svg"}
     tell(compared)
-    assert "test accuracy, 17 labels" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "test accuracy, 17 labels" in said and "fewer labels are fewer steps, too" in said
 
 
 @pytest.mark.parametrize("task", ["segments", "pairs"])
