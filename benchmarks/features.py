@@ -96,8 +96,8 @@ def inarch(options):
     import inarch as door
     from inarch import recipe
     from inarch.data.views import Views
-    from inarch.feature_store import Store
-    from inarch.features import extract
+    from inarch.features.extraction import extract
+    from inarch.features.store import Store
     from inarch.training.fitting import fit_head
     from inarch.training.hardware import prepare_model, prepare_process
     from inarch.workflows.check import check

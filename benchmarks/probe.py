@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 
 import inarch
 from inarch import plugins, recipe
-from inarch.features import extract
+from inarch.features.extraction import extract
 from inarch.training.fitting import PENALTIES, fit_head
 from inarch.training.folds import make_folds
 from inarch.workflows.check import check

@@ -17,7 +17,7 @@ def command(limit: str | None, clear: bool, verify: bool) -> None:
     Those least recently used go first when the limit is reached: $INARCH_CACHE_LIMIT, or what --limit set, or 10 GB.
     """
     from inarch.errors import RunError
-    from inarch.feature_store import Store, parse_size, show_size
+    from inarch.features.store import Store, parse_size, show_size
 
     store = Store()
     try:

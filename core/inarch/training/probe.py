@@ -10,7 +10,7 @@ from accelerate.utils import broadcast_object_list
 from inarch.data.loaders import Examples
 from inarch.errors import RunError, listing
 from inarch.evaluation import Evaluated, evaluate
-from inarch.features import extract
+from inarch.features.extraction import extract
 from inarch.interfaces.dataset import Stream
 from inarch.interfaces.head import Head
 from inarch.interfaces.strategy import Phase

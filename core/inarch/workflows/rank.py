@@ -15,7 +15,7 @@ from inarch import checkpoint, plugins, ranking, ranking_plot, recipe, schema
 from inarch.data.loaders import Examples, load
 from inarch.data.views import Views
 from inarch.errors import DataError, InarchError, RecipeError
-from inarch.features import extract
+from inarch.features.extraction import extract
 from inarch.interfaces.backbone import Backbone
 from inarch.interfaces.dataset import Stream
 from inarch.interfaces.head import Head

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import Inarch
 
-from inarch.feature_store import Store
+from inarch.features.store import Store
 
 ABOUT = {"backbone": "plugin.Backbone", "options": {"model": "small"}, "weights": "0123456789ab", "field": "pooled"}
 

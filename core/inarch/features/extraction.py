@@ -19,10 +19,10 @@ from inarch.data.loaders import Examples, load
 from inarch.data.order import evaluation_batches
 from inarch.data.views import Views
 from inarch.errors import DataError, RecipeError, listing
-from inarch.feature_keys import describe, row_key
-from inarch.feature_shards import Array
-from inarch.feature_store import Store, Table
-from inarch.folding import folded
+from inarch.features.folding import folded
+from inarch.features.keys import describe, row_key
+from inarch.features.shards import Array
+from inarch.features.store import Store, Table
 from inarch.interfaces.backbone import Backbone
 from inarch.interfaces.dataset import Stream
 

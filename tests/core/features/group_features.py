@@ -11,8 +11,8 @@ from inarch_toy.backbone import Vectors
 
 from inarch.builtin.head_modules import Classifier
 from inarch.data.loaders import Examples
-from inarch.feature_store import Store
-from inarch.features import extract
+from inarch.features.extraction import extract
+from inarch.features.store import Store
 from inarch.interfaces.dataset import Dataset, Rows, Targets
 
 NUMBERS = [f"{index} 0 1 {index % 3}" for index in range(23)]

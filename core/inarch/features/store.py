@@ -2,7 +2,7 @@
 
     CACHE/features/limit                      bytes, where `inarch cache --limit` has set it
     CACHE/features/TABLE/table.json           what the features are of; its time is when they were last used
-    CACHE/features/TABLE/SHARD.safetensors    features by the keys of the raw inputs (see `feature_shards`)
+    CACHE/features/TABLE/SHARD.safetensors    features by the keys of the raw inputs (see `shards`)
 
 TABLE is the hash of what table.json says, SHARD that of its keys. No lock is held: files come whole, are never changed,
 and one that went means that its features are computed again.
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from inarch.errors import RunError
-from inarch.feature_shards import Array, Shard, open_shard, remove_leftovers, write_shard, written
+from inarch.features.shards import Array, Shard, open_shard, remove_leftovers, write_shard, written
 
 LIMIT = 10 * 10**9
 """Bytes that the tables may take where nobody says otherwise."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from inarch.folding import TOLERANCE, folded
+from inarch.features.folding import TOLERANCE, folded
 from inarch.weights import fingerprint
 
 

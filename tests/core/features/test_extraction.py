@@ -15,16 +15,16 @@ from group import run_group
 from inarch_toy.backbone import Vectors
 from inarch_toy.spelling import Letters
 
-from inarch import features
 from inarch.builtin.embedder_targets import read_embedder
 from inarch.builtin.head_modules import Classifier, pool
 from inarch.builtin.heads import embedder
 from inarch.data.loaders import Examples
 from inarch.data.views import Views
 from inarch.errors import DataError, RecipeError, RunError
-from inarch.feature_keys import digest
-from inarch.feature_store import Store
-from inarch.features import Extracted, extract
+from inarch.features import extraction
+from inarch.features.extraction import Extracted, extract
+from inarch.features.keys import digest
+from inarch.features.store import Store
 from inarch.interfaces.backbone import Backbone, Features
 from inarch.interfaces.dataset import Dataset, Rows, Stream, Targets
 
@@ -186,7 +186,7 @@ def test_rows_that_cannot_be_read_are_left_out_where_the_recipe_says_so(store: S
 
 
 def test_what_was_computed_before_a_run_was_stopped_is_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "SAVE_EVERY", 0)
+    monkeypatch.setattr(extraction, "SAVE_EVERY", 0)
     with pytest.raises(DataError, match="row 11"):
         taken([*NUMBERS[:11], "x"], vectors(), store)
     found = taken(NUMBERS, vectors(), store)

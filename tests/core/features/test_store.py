@@ -13,8 +13,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from inarch.errors import RunError
-from inarch.feature_shards import remove_leftovers, written
-from inarch.feature_store import SHARDS, Store, Table, parse_size, show_size
+from inarch.features.shards import remove_leftovers, written
+from inarch.features.store import SHARDS, Store, Table, parse_size, show_size
 
 ABOUT = {"backbone": "plugin.Backbone", "weights": "0123"}
 
@@ -206,7 +206,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_and_nothing_is_lost(tmp_path
 
 FULL = """
 import resource, sys
-from test_feature_store import *
+from test_store import *
 table = filled(Store(Path(sys.argv[1])), range(4))
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))  # as a disk that has no room for more
 table.write(*rows_of(range(4, 1000)))
@@ -239,7 +239,7 @@ def finished(process: "subprocess.Popen[str]") -> str:
 
 TOGETHER = """
 import sys
-from test_feature_store import *
+from test_store import *
 first, removing = int(sys.argv[2]), sys.argv[3] == "removing"
 for _ in range(15):
     table = Store(Path(sys.argv[1])).table(ABOUT)
@@ -275,7 +275,7 @@ def test_processes_that_remove_what_others_write_make_nothing_wrong(tmp_path: Pa
 
 KILLED = """
 import sys
-from test_feature_store import *
+from test_store import *
 numbers = iter(range(10**9))
 table = Store(Path(sys.argv[1])).table(ABOUT)
 print("begun", flush=True)

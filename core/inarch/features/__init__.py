@@ -1,0 +1,1 @@
+"""Frozen features: computed once, kept on disk, verified when they are read."""
