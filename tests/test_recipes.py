@@ -62,7 +62,7 @@ def test_a_shipped_recipe_trains_on_stand_in_data(
     path: Path, tmp_path: Path, tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = recipe.load(path)
-    if written.backbone.name == "torchaudio":
+    if written.backbone.name in ("torchaudio", "speech_embedding"):
         name = written.backbone.options["model"]
         monkeypatch.setattr(pipelines, name, tiny_audio.bundle(name))
     overrides = {
@@ -87,7 +87,7 @@ def _small(written: recipe.Recipe, tiny: Callable[[str], Path], folder: Path) ->
         family = next((family for family in ("wav2vec2", "ast") if f"{family}-" in named), "whisper")
         tiny_audio.save(family, folder)
         return {"backbone.model": str(folder), "backbone.duration": 1.0, "splits.examples": None}
-    if written.backbone.name == "torchaudio":
+    if written.backbone.name in ("torchaudio", "speech_embedding"):
         return {"backbone.weights": "none", "splits.examples": None}
     if written.backbone.name == "transformers":
         family = "roberta" if "roberta" in written.backbone.options["model"] else "bert"
