@@ -62,7 +62,7 @@ def test_a_shipped_recipe_trains_on_stand_in_data(
     path: Path, tmp_path: Path, tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = recipe.load(path)
-    if written.backbone.name in ("torchaudio", "speech_embedding"):
+    if written.backbone.name == "torchaudio":
         name = written.backbone.options["model"]
         monkeypatch.setattr(pipelines, name, tiny_audio.bundle(name))
     overrides = {
