@@ -118,7 +118,7 @@ class Train:
     ema: float | None = None
     """Decay of an exponential moving average of the weights, used for evaluation and the bundle; none: off."""
     early_stopping: EarlyStopping | None = None
-    """Stop early; none: train for all epochs."""
+    """Stop a phase early; none: train for all epochs."""
     best_metric: str = "loss"
     """The validation metric that chooses the epoch whose weights go into the bundle: `loss`, or one of `metrics`."""
     evaluate_every: int | Literal["epoch"] = "epoch"
