@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from figures import report
 
-from inarch import comparison
 from inarch.answers import Answers
+from inarch.studies import comparison
 
 STRATEGIES = {"first": 1.0, "second": 0.8}
 WORLDS = {  # deviations of example, seed, single answer

@@ -7,7 +7,7 @@
 Beside each other: `inarch rank`'s combination, each score alone, the standing elsewhere alone (the prior), the largest
 model, and a random choice. What is learnt from other data sets, standings and weights, is learnt from all but the one
 that is ranked. tau: scipy.stats.weightedtau, its defaults; regret: accuracy of the best backbone less that of the one
-ranked first, in points. --fit prints the constants of core/inarch/ranking.py and of the plugins' tables.
+ranked first, in points. --fit prints the constants of core/inarch/studies/ranking.py and of the plugins' tables.
 benchmarks/ranking.yaml says what the field is and where its data are to be had.
 """
 
@@ -22,8 +22,8 @@ from figures import report
 from ranking_truth import fine_tune_all, read_field, recipe_of
 from scipy.stats import weightedtau
 
-from inarch import ranking
-from inarch.ranking import Scored
+from inarch.studies import ranking
+from inarch.studies.ranking import Scored
 
 RESULTS = Path(__file__).parent / "results/ranking_truth.json"
 SHRINKS = (0.3, 1.0, 3.0)  # of weights towards equal ones; the best on data sets left out

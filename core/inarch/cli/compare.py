@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from inarch.verdict import Unit
+    from inarch.studies.verdict import Unit
     from inarch.workflows.compare import Comparison
 
 
@@ -78,7 +78,7 @@ def tell(compared: "Comparison") -> None:
         console.print(line, soft_wrap=True, markup=False)
     for note in summary["notes"]:
         console.print(f"Note: {note}.", soft_wrap=True, markup=False)
-    from inarch.plots import MISSING
+    from inarch.studies.plots import MISSING
 
     pictures = ", ".join(str(path) for path in compared.pictures) or MISSING
     where = f"Figures: {compared.directory / 'comparison.json'}. Pictures: {pictures}"
@@ -88,7 +88,7 @@ def tell(compared: "Comparison") -> None:
 def _table(summary: Mapping[str, Any], result: Mapping[str, Any]) -> "Table":
     from rich.table import Table
 
-    from inarch.verdict import Unit, short
+    from inarch.studies.verdict import Unit, short
 
     unit = Unit(summary["points"])
     of = f"{summary['split']} {summary['metric']}, {result['labels']:,} labels"

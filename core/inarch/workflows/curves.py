@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inarch import comparison, label_efficiency
-from inarch.verdict import Unit
+from inarch.studies import comparison, label_efficiency
+from inarch.studies.verdict import Unit
 
 if TYPE_CHECKING:
     from inarch.workflows.outcome import Outcome

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inarch import answers, comparison, plots
+from inarch import answers
 from inarch.answers import Answers
 from inarch.checkpoint import write_atomically
-from inarch.comparison import Measured, Pair
 from inarch.errors import RunError
 from inarch.evaluation import build_metrics
 from inarch.plugins import Entry
-from inarch.verdict import Unit, short, verdict
+from inarch.studies import comparison, plots
+from inarch.studies.comparison import Measured, Pair
+from inarch.studies.verdict import Unit, short, verdict
 from inarch.workflows import cells
 from inarch.workflows.cells import Cell
 from inarch.workflows.curves import curves, or_none

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from inarch import checkpoint, plugins, ranking, ranking_plot, recipe, schema
+from inarch import checkpoint, plugins, recipe, schema
 from inarch.data.loaders import Examples, load
 from inarch.data.views import Views
 from inarch.errors import DataError, InarchError, RecipeError
@@ -20,10 +20,11 @@ from inarch.interfaces.backbone import Backbone
 from inarch.interfaces.dataset import Stream
 from inarch.interfaces.head import Head
 from inarch.model import Model
-from inarch.ranking import Data, Place, Scored
 from inarch.recipe import Recipe
+from inarch.studies import ranking, ranking_plot
+from inarch.studies.ranking import Data, Place, Scored
+from inarch.studies.transferability import one_hot, standardised
 from inarch.training.progress import Progress
-from inarch.transferability import one_hot, standardised
 from inarch.workflows.candidates import Known, find, split
 from inarch.workflows.check import Checked, check
 from inarch.workflows.start import make_examples, start_processes

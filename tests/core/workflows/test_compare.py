@@ -10,9 +10,10 @@ from inarch_toy import vectors as toy_backbone
 from marked import TASKS
 
 import inarch
-from inarch import answers, plots
+from inarch import answers
 from inarch.cli.compare import tell
 from inarch.errors import DataError, RecipeError, RunError
+from inarch.studies import plots
 from inarch.training.progress import Progress
 from inarch.workflows.check import check
 from inarch.workflows.compare import Comparison, prepare

@@ -9,8 +9,9 @@ import pytest
 from conftest import RECIPE, write_vectors
 
 import inarch
-from inarch import DataError, Progress, RecipeError, ranking
-from inarch.ranking import Scored
+from inarch import DataError, Progress, RecipeError
+from inarch.studies import ranking
+from inarch.studies.ranking import Scored
 from inarch.workflows import rank as workflow
 
 MISFIT = "{name: vectors, size: 3}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from inarch import transferability
+from inarch.studies import transferability
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

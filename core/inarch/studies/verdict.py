@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Sequence
 
-from inarch.comparison import Pair
+from inarch.studies.comparison import Pair
 
 
 class Unit:

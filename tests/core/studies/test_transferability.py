@@ -8,7 +8,7 @@ from sklearn.covariance import LedoitWolf, ledoit_wolf_shrinkage
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import KNeighborsClassifier
 
-from inarch import transferability as t
+from inarch.studies import transferability as t
 
 
 def example(count=60, width=7, classes=3, seed=0):

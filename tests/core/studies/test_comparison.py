@@ -8,11 +8,11 @@ import torch
 from torchmetrics.classification import MulticlassAccuracy
 from torchmetrics.regression import MeanAbsoluteError
 
-from inarch import comparison
 from inarch.answers import Answers
-from inarch.comparison import Measured, Pair
 from inarch.errors import DataError
-from inarch.verdict import Unit, verdict
+from inarch.studies import comparison
+from inarch.studies.comparison import Measured, Pair
+from inarch.studies.verdict import Unit, verdict
 
 POINTS = Unit(points=True)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from inarch import label_efficiency
-from inarch.label_efficiency import Curve, fit, reach, told
+from inarch.studies import label_efficiency
+from inarch.studies.label_efficiency import Curve, fit, reach, told
 
 SIZES = [50, 150, 500, 1500, 5000]
 

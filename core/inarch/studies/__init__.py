@@ -1,0 +1,1 @@
+"""Studies: what several runs or several backbones say together. Strategies compared, backbones ranked, pictures."""
