@@ -27,9 +27,9 @@ from figures import ROOT
 RUNGS = {"head_multiplier": 10}
 SOURCES = {
     "elpv": ("vision/elpv_efficientnet_lite0_full.yaml", {
-        "backbone.image_size": 64, "splits.valid": 0.06, "splits.test": 0.15}, {100: 6, 400: 3}),
+        "backbone.image_size": 64, "splits.valid": 0.06, "splits.test": 0.15}, {100: 6, 400: 3, 1500: 4}),
     "tweets": ("text/tweets_minilm_full.yaml", {
-        "backbone.depth": 3, "splits.valid": 0.007, "splits.test": 0.02}, {100: 6, 400: 3}),
+        "backbone.depth": 3, "splits.valid": 0.007, "splits.test": 0.02}, {100: 6, 400: 3, 1500: 3}),
     "digits": ("audio/digits_whisper_full.yaml", {
         "dataset.path": "{data}/fsdd/recordings", "dataset.pattern": "*.flac", "dataset.group": None,
         "splits.valid": {"speaker": ["lucas"], "take": [str(take) for take in range(15)]},
@@ -38,6 +38,7 @@ SOURCES = {
         "backbone.image_size": 64, "dataset.path": "{data}/clothing10"}, {100: 6, 400: 3}),
 }  # fmt: skip
 CELLS = [f"{name}/{size}/{seed}" for seed in (0, 1) for size in (100, 400) for name in SOURCES]
+CELLS += ["elpv/1500/0", "tweets/1500/0"]
 
 
 def checked_of(cell, data):

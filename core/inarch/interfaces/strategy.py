@@ -98,6 +98,8 @@ class Ladder:
     """None: no limit."""
     epochs: float | None = None
     """Epochs in which the backbone is trained, over all rungs; None: no limit."""
+    look_further: bool = False
+    """Whether to try one rung more after one of which valid cannot say whether it is better."""
 
 
 class Strategy(ABC):

@@ -56,7 +56,7 @@ def decide(tried: Sequence[Tried], following: str, trains: bool, ideal: Tried | 
     if sure >= SURE:
         return Step(True, f"{following}: {told}")
     if look_further and sure > 1 - SURE and _was_sure(tried[:-1]):
-        return Step(True, f"{following}: {told}, which is undecided, and the budget allows one look further")
+        return Step(True, f"{following}: {told}, which is undecided; one look further")
     return Step(False, f"{following} is not tried: {told}, less than {SURE:.0%}")
 
 

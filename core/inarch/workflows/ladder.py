@@ -95,7 +95,7 @@ def _run(given: _Climb) -> tuple[list[Tried], dict[str, Any]]:
     for rung in given.ladder.rungs:
         try:
             as_rung, epochs = rungs.prepare(given.checked, rung, given.model)
-            step = decide(tried, rung.name, epochs > 0, ideal, _is_limited(given.ladder))
+            step = decide(tried, rung.name, epochs > 0, ideal, given.ladder.look_further)
             if step.go and epochs:
                 step = _within(given, rung.name, epochs, spent) or step
             [step] = broadcast_object_list([step])
@@ -151,10 +151,6 @@ def _try(
         "epochs": epochs,
     }
     return tried, ideal or rungs.without_errors(given.checked, found)
-
-
-def _is_limited(ladder: Ladder) -> bool:
-    return ladder.seconds is not None or ladder.epochs is not None
 
 
 def _once(function: Callable[[], float]) -> Callable[[], float]:

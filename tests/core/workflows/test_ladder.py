@@ -49,7 +49,7 @@ def test_a_rung_that_is_not_surely_better_ends_the_climb(value: float) -> None:
     assert not step.go and step.why.startswith("lora is not tried: lp_ft") and "less than 95%" in step.why
 
 
-def test_a_budget_is_used_for_one_look_further_where_valid_is_undecided() -> None:
+def test_one_look_further_may_be_asked_for_where_valid_is_undecided() -> None:
     undecided = tried(0.6, 0.7, 0.705, spread=0.02)
     assert asked(undecided, look_further=True).go
     assert not asked(tried(0.6, 0.7, 0.5, spread=0.02), look_further=True).go  # surely worse
