@@ -87,7 +87,7 @@ def auto(
     layer_decay, head_multiplier: of `full`; the decay of `lp_ft` too.
     probed_rate: rate of `lp_ft`'s fine-tuning over `train.learning_rate`; unless the recipe stops early by itself, it
     ends when valid has not improved for a quarter of the epochs, at least two evaluations. adapter_rate: of `lora`.
-    look_further: where the bootstrap is undecided, try one rung more: in benchmarks/ladder.py it cost 1.7 times as
+    look_further: where the bootstrap is undecided, try one rung more: in benchmarks/ladder.py it cost 1.8 times as
     much, and the choice on few examples of valid was no better for it.
     """
     return Auto(budget, rungs, layer_decay, head_multiplier, probed_rate, adapter_rate, look_further)
