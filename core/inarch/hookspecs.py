@@ -41,7 +41,7 @@ def register_heads(register: Register) -> None:
 
     Facts: `read(dataset)`, or `read(dataset, options)`, which turns the target column into `Targets`;
     `verify(targets, options)`, which raises ValueError, starting with an option's name, where that option does not fit
-    the targets.
+    the targets; `trained=False` for one that a `fit` makes and steps cannot train.
     """
 
 

@@ -30,7 +30,7 @@ _KIND_OF_KEY = {
 }
 _FACTS: dict[str, dict[str, Any]] = {
     "backbones": {"domain": "", "verify": None, "starter": None, "candidates": None, "keeps": ()},
-    "heads": {"read": None, "verify": None},
+    "heads": {"read": None, "verify": None, "trained": True},
     "datasets": {},
     "metrics": {"kinds": (), "larger_is_better": True, "verify": None},
     "strategies": {},

@@ -36,7 +36,7 @@ def register_heads(register: Register) -> None:
     register("regressor", heads.regressor, read=targets.read_numbers)
     register("embedder", heads.embedder, read=embedder_targets.read_embedder, verify=embedder_targets.verify_embedder)
     register("tagger", heads.tagger, read=segment_targets.read_segments, verify=segment_targets.verify_tagger)
-    register("knn", heads.knn, read=targets.read_classes)
+    register("knn", heads.knn, read=targets.read_classes, trained=False)
     register("span", heads.span, read=answer_targets.read_answers)
     register("ctc", heads.ctc, read=transcript_targets.read_transcripts, verify=transcript_targets.verify_ctc)
 

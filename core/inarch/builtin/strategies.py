@@ -32,7 +32,7 @@ class LinearProbe(Strategy):
     """Train the head alone, on a frozen backbone."""
 
     def __init__(self, views: int) -> None:
-        self.views = views
+        self.views, self.fits_head = views, views > 0
 
     def phases(self, backbone: "Backbone", train: Train) -> list[Phase]:
         """Return one phase with every backbone layer frozen; with views it fits the head to stored features."""

@@ -20,6 +20,9 @@ def command(limit: str | None, clear: bool, verify: bool) -> None:
     from inarch.features.store import Store, parse_size, show_size
 
     store = Store()
+    place = next(path for path in [store.root, *store.root.parents] if path.exists())
+    if not place.is_dir():
+        raise RunError(f"{store.root}: features cannot be kept here: {place} is a file")
     try:
         if limit is not None:
             store.limit_to(parse_size(limit, "--limit"))

@@ -23,6 +23,8 @@ def command(run: Path, as_json: bool) -> None:
             f"{split} {name} {value:.4f}" for split in ("train", "valid") for name, value in line.get(split, {}).items()
         ]
         click.echo(f"  epoch {line['epoch']:g}: {', '.join(told)}")
+    for sentence in seen["told"]:
+        click.echo(f"  {sentence}")
     for name, estimate in seen["metrics"].items():
         interval = "" if estimate["low"] is None else f" [{estimate['low']:.4f}, {estimate['high']:.4f}]"
         click.echo(f"  {seen['split']} {name}: {estimate['value']:.4f}{interval}")

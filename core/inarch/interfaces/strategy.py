@@ -107,6 +107,8 @@ class Strategy(ABC):
 
     random_weights = False
     """True: the backbone keeps its random weights, whatever the recipe's `weights` say."""
+    fits_head = False
+    """True: every phase fits the head to stored features, so that one with nothing that steps could train will do."""
     keeps = 1
     """How many checkpoints of a phase, the best on valid, are kept for `combine`."""
     runs: Sequence[str] = ()

@@ -148,7 +148,8 @@ def combine(field: Sequence[Scored], weights: Mapping[str, float] = WEIGHTS) -> 
     share = sum(weights.values()) / max(sum(weights[name] for name in parts), 1e-12)  # of scores that are not defined
     middle = share * np.sum([weights[name] * values for name, (values, _) in parts.items()], axis=0)
     draws = share * np.sum([weights[name] * drawn for name, (_, drawn) in parts.items()], axis=0)
-    points = 100 * SPREAD * max(float(np.std([one.scores["probe"] for one in field])), 0.005)
+    probes = np.clip([one.scores["probe"] for one in field], 0.0, 1.0)  # an R2 below 0 is as good as none
+    points = 100 * SPREAD * max(float(np.std(probes)), 0.005)
     random = np.random.default_rng(_SEED)
     surprise = SURPRISE * random.standard_normal((_SURPRISES, DRAWS, len(field)))
     futures = points * (draws + surprise).reshape(-1, len(field))

@@ -107,7 +107,7 @@ def _label(entry: Entry, options: dict[str, Any], recipe: Recipe) -> str:
 
 def _refuse_other_domain(text: str, own: Entry) -> None:
     for entry in plugins.loaded().components["backbones"].values():
-        names = [row.name for row in (entry.facts["candidates"] or list)()]
+        names = [entry.name, *(row.name for row in (entry.facts["candidates"] or list)())]
         if text in names and entry.facts["domain"] != own.facts["domain"]:
             raise RecipeError(
                 f"--backbones: '{text}' is of the domain {entry.facts['domain']}, the recipe's '{own.name}' of "

@@ -14,6 +14,7 @@ from inarch.interfaces.dataset import Dataset, Rows, Stream, Targets
 from inarch.interfaces.strategy import Strategy
 from inarch.plugins import Entry
 from inarch.recipe import Component, Recipe
+from inarch.workflows.fitness import refuse_misfit
 
 MOST_TOLD = 20  # classes whose counts are told one by one
 
@@ -60,10 +61,7 @@ def check(recipe: Recipe) -> Checked:
     _check_options(recipe, recipe.head, head, options, targets)
     _check_metrics(recipe, components["metrics"], targets, head)
     _check_best_metric(recipe, dataset)
-    if strategy.combines and "valid" not in dataset.splits:
-        where = recipe.document.where(recipe.strategy.key)
-        told = f"the strategy '{recipe.strategy.name}' chooses weights on valid, and there is no such split"
-        raise RecipeError(f"{where}: {told}; set splits.valid above 0 or bring one")
+    refuse_misfit(recipe, strategy, head, dataset, targets)
     return Checked(recipe, components, dataset, targets, skipped)
 
 

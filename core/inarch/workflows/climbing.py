@@ -23,6 +23,12 @@ class Tried:
     """On each draw (B,)."""
     trains: bool
     """Whether the backbone was trained; else it was passed over the data once."""
+    sign: int = 1
+    """-1: what is measured is an error, and `value` its negative."""
+
+    def __str__(self) -> str:
+        """Name the rung with what it reached, as people know it."""
+        return f"{self.name} ({self.sign * self.value:.4f})"
 
 
 @dataclass(frozen=True)
@@ -46,13 +52,13 @@ def decide(tried: Sequence[Tried], following: str, trains: bool, ideal: Tried | 
         return Step(True, f"{following}: the first rung")
     leader = best(tried)
     if ideal is not None and probability(ideal, leader) < SURE:
-        told = f"{leader.name} ({leader.value:.4f}) leaves so few errors on valid that even a model without any"
+        told = f"{leader} leaves so few errors on valid that even a model without any"
         return Step(False, f"{following} is not tried: {told} could not be told from it")
     if not tried[-1].trains:
         return Step(True, f"{following}: the first rung that trains the backbone")
     last, earlier = tried[-1], best(tried[:-1])
     sure = probability(last, earlier)
-    told = f"{last.name} ({last.value:.4f}) is better than {earlier.name} ({earlier.value:.4f}) in {sure:.0%} of draws"
+    told = f"{last} is better than {earlier} in {sure:.0%} of draws"
     if sure >= SURE:
         return Step(True, f"{following}: {told}")
     if look_further and sure > 1 - SURE and _was_sure(tried[:-1]):

@@ -14,6 +14,7 @@ from inarch.training.progress import Progress
 from inarch.workflows import cells, directory
 from inarch.workflows.cells import Candidate, Cell
 from inarch.workflows.check import Checked, check, summary
+from inarch.workflows.fitness import refuse_misfit
 
 RECIPE = "comparison.yaml"
 
@@ -103,6 +104,8 @@ def prepare(
     chosen = _metric(base, metric)
     like = next((one for one in found if not one.random_weights), found[0])
     checked = check(like.recipe(base, {}))
+    for one in found:
+        _refuse_misfit(one.recipe(base, {}), checked)
     place = Path(out) if out else Path("runs") / f"{base.name}-comparison"
     directory.refuse_taken(place, base, resume=True, name=RECIPE)
     numbers = range(base.seed, base.seed + seeds)
@@ -112,6 +115,12 @@ def prepare(
         if cell.seed == base.seed and cell.candidate is like:
             plan.checked_cell(cell)
     return plan
+
+
+def _refuse_misfit(parsed: Recipe, checked: Checked) -> None:
+    """Refuse a strategy that does not suit the data and head, before others are trained."""
+    strategy = plugins.build(*plugins.check(parsed)["strategy"][0])
+    refuse_misfit(parsed, strategy, checked.one("head")[0], checked.dataset, checked.targets)
 
 
 def _refuse_shapes(found: Sequence[Candidate], seeds: int, fractions: Sequence[float]) -> None:

@@ -52,7 +52,6 @@ class _Climb:
 def climb(checked: Checked, ladder: Ladder, out: Path | None, resume: bool, progress: Progress, train: Train) -> Result:
     """Train rungs by `train` while they pay, and make a run of the best."""
     started = time.monotonic()
-    _refuse_no_valid(checked)
     recipe = checked.recipe
     accelerator = start.start_processes()
     progress = progress if accelerator.is_main_process else Progress()
@@ -161,8 +160,3 @@ def _once(function: Callable[[], float]) -> Callable[[], float]:
 def _write(given: _Climb, record: Mapping[str, Any]) -> None:
     if given.accelerator.is_main_process:
         checkpoint.write_atomically(given.directory / "ladder.json", json.dumps(record, indent=1))
-
-
-def _refuse_no_valid(checked: Checked) -> None:
-    if "valid" not in checked.dataset.splits:
-        raise RecipeError("strategy: a ladder chooses by valid; set splits.valid above 0 or bring a valid split")

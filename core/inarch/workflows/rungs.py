@@ -65,7 +65,7 @@ def measure(checked: Checked, name: str, found: Answers, trains: bool) -> Tried:
     draws = intervals.draws(len(found.rows), groups, np.random.default_rng(checked.recipe.seed))
     sign = _sign(checked)
     value, drawn = found.value(wanted, metric), found.resampled(wanted, metric, draws)
-    return Tried(name, sign * value, sign * drawn, trains)
+    return Tried(name, sign * value, sign * drawn, trains, sign)
 
 
 def without_errors(checked: Checked, found: Answers) -> Tried | None:
@@ -83,9 +83,9 @@ def without_errors(checked: Checked, found: Answers) -> Tried | None:
 
 def shown(checked: Checked, tried: Tried) -> float:
     """Return what a rung reached, in the metric's own sense."""
-    return _sign(checked) * tried.value
+    return tried.sign * tried.value
 
 
-def _sign(checked: Checked) -> float:
+def _sign(checked: Checked) -> int:
     larger = {entry.name: entry.facts["larger_is_better"] for entry, _ in checked.components["metrics"]}
-    return 1.0 if larger[metric_of(checked)] else -1.0
+    return 1 if larger[metric_of(checked)] else -1

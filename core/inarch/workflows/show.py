@@ -14,6 +14,7 @@ def show(directory: Path) -> dict[str, Any]:
     history, finished = directory / "metrics.jsonl", directory / "results.json"
     epochs = [_read(history, line) for line in _text(history).splitlines() if line.strip()]
     results = _read(finished, _text(finished) or "{}")
+    told = [*results.get("ladder", {}).get("sentences", []), results.get("combined", {}).get("sentence", "")]
     hints = [f"Report: {directory / 'report.html'}", f"Bundle: {directory / 'model'}"]
     return {
         "name": recipe.name,
@@ -22,6 +23,7 @@ def show(directory: Path) -> dict[str, Any]:
         "strategy": recipe.strategy.name,
         "status": f"finished after {results['steps']} steps in {results['seconds']} s" if results else "not finished",
         "epochs": epochs,
+        "told": [sentence for sentence in told if sentence],
         "split": results.get("split", ""),
         "metrics": results.get("metrics", {}),
         "results": results,

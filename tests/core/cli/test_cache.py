@@ -79,7 +79,8 @@ def test_a_cache_that_cannot_be_changed_is_an_error(inarch: Inarch, tmp_path: Pa
     (tmp_path / "file").write_text("")
     done = inarch("cache", "--limit", "1GB", env={"INARCH_CACHE": str(tmp_path / "file")})
     assert done.returncode == 2
-    assert done.stderr == f"Error: {tmp_path}/file/features: the cache could not be changed: Not a directory\n"
+    place = f"{tmp_path}/file"
+    assert done.stderr == f"Error: {place}/features: features cannot be kept here: {place} is a file\n"
 
 
 def test_it_starts_without_torch(folder: Path, inarch: Inarch, tmp_path: Path) -> None:

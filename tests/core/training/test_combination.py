@@ -190,7 +190,7 @@ def test_other_classes_are_refused_by_name(toy_recipe: Path, tmp_path: Path) -> 
 
 def test_what_is_no_run_is_told(toy_recipe: Path, tmp_path: Path) -> None:
     options = {"strategy": {"name": "soup", "runs": [str(tmp_path / "nothing")]}}
-    with pytest.raises(inarch.RunError, match=r"strategy\.runs: .*nothing: no finished run here; expected a folder"):
+    with pytest.raises(inarch.RunError, match=r"strategy\.runs: .*nothing: no bundle here; expected a finished run"):
         inarch.train(toy_recipe, options, out=tmp_path / "run")
 
 
