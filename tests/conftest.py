@@ -103,3 +103,8 @@ def inarch(tmp_path: Path) -> Inarch:
         )
 
     return run
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow tests: what other processes of the suite do meanwhile is not waited for at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

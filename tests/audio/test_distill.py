@@ -17,7 +17,7 @@ def test_a_student_of_another_family_comes_closer_to_its_teacher(
     teacher = inarch.train(recipe(dataset), out=tmp_path / "teacher").directory
     strategy = {"name": "distill", "teacher": str(teacher), "logits": 1.0, "features": 0.2}
     backbone = {"name": "transformers_audio", "model": str(network("wav2vec2")), "duration": 1.0}
-    student = inarch.train(recipe(dataset, epochs=4, strategy=strategy, backbone=backbone), out=tmp_path / "student")
+    student = inarch.train(recipe(dataset, epochs=12, strategy=strategy, backbone=backbone), out=tmp_path / "student")
     lines = (student.directory / "metrics.jsonl").read_text().splitlines()
     losses = [json.loads(line)["train"]["loss"] for line in lines]
-    assert losses[-1] < losses[0] and student.parity < 1e-4
+    assert losses[-1] < 0.5 * losses[0] and student.parity < 1e-4
