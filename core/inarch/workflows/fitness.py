@@ -20,8 +20,12 @@ def refuse_misfit(recipe: Recipe, strategy: Strategy, head: Entry, dataset: Data
         told = "a ladder chooses by valid" if ladder else f"the strategy '{name}' chooses weights on valid"
         raise RecipeError(f"{where}: {told}, and there is no such split; set splits.valid above 0 or bring one")
     if not head.facts["trained"] and not strategy.fits_head:
-        what = "write head: classifier, which it tries beside it" if ladder else "write strategy: linear_probe"
-        raise RecipeError(f"{where}: the head '{head.name}' has nothing that '{name}' could train; {what}")
+        what = (
+            "write head: classifier, which it tries beside it"
+            if ladder
+            else "write strategy: linear_probe, with solver: features"
+        )
+        raise RecipeError(f"{where}: the head '{head.name}' has nothing that steps could train; {what}")
     for key, folder in [("teacher", strategy.teacher or ""), *(("runs", run) for run in strategy.runs)]:
         if folder:
             _refuse_bundle(key, Path(folder), recipe, targets)

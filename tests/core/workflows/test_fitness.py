@@ -17,9 +17,9 @@ from inarch.workflows.compare import prepare
     [
         ({"strategy": "auto", "splits.valid": 0}, r"a ladder chooses by valid, and there is no such split"),
         ({"strategy": "soup", "splits.valid": 0}, r"'soup' chooses weights on valid, and there is no such split"),
-        ({"head": "knn", "strategy": "full"}, r"'knn' has nothing that 'full' could train; write strategy: linear_pro"),
-        ({"head": "knn", "strategy": "lp_ft"}, r"'knn' has nothing that 'lp_ft' could train"),
-        ({"head": "knn", "strategy": "auto"}, r"'knn' has nothing that 'auto' could train; write head: classifier"),
+        ({"head": "knn", "strategy": "full"}, r"'knn' has nothing that steps could train; write strategy: linear_pro"),
+        ({"head": "knn", "strategy": "lp_ft"}, r"'knn' has nothing that steps could train"),
+        ({"head": "knn", "strategy": "auto"}, r"'knn' has nothing that steps could train; write head: classifier"),
         ({"strategy": {"name": "distill", "teacher": "no/where"}}, r"strategy\.teacher: .*no/where: no bundle here"),
         ({"strategy": {"name": "soup", "runs": ["no/where"]}}, r"strategy\.runs: .*no/where: no bundle here"),
     ],
