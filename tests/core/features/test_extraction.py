@@ -1,8 +1,5 @@
 """Frozen features, computed once: equal to what the backbone answers, by the content of the raw inputs."""
 
-import hashlib
-import json
-import pickle
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from group import run_group
 from inarch_toy.backbone import Vectors
 from inarch_toy.spelling import Letters
 
@@ -23,12 +19,10 @@ from inarch.data.views import Views
 from inarch.errors import DataError, RecipeError, RunError
 from inarch.features import extraction
 from inarch.features.extraction import Extracted, extract
-from inarch.features.keys import digest
 from inarch.features.store import Store
-from inarch.interfaces.backbone import Backbone, Features
+from inarch.interfaces.backbone import Backbone
 from inarch.interfaces.dataset import Dataset, Rows, Stream, Targets
 
-HERE = Path(__file__).parent
 TEXTS = ["abc", "d" * 30, "hello there", "e", "the longest of them all and then some more", "ff"]
 NUMBERS = [f"{index} 0 1 {index % 3}" for index in range(12)]
 
@@ -244,16 +238,6 @@ def test_what_has_no_vector_for_each_row_is_refused(store: Store) -> None:
             extract(examples, letters(), Accelerator(cpu=True), store=store)
 
 
-def test_raw_inputs_of_other_content_have_other_keys(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"1 2")
-    raws = ["1 2", b"1 2", "1 3", "", None, 1, 1.0, True, ["1", "2"], ["12"], {"a": "1 2"}, {"b": "1 2"},
-            {"a": "1", "b": "2"}, {"a": ["1", "b"]}, np.ones(2), np.ones(2, np.float32), np.ones((2, 1))]  # fmt: skip
-    assert len({digest(raw) for raw in raws}) == len(raws)
-    assert [digest(raw) for raw in raws] == [digest(pickle.loads(pickle.dumps(raw))) for raw in raws]
-    undecoded = [{"bytes": None, "path": str(tmp_path / "file")}, {"bytes": b"1 2", "path": "elsewhere"}]
-    assert {digest(raw) for raw in [tmp_path / "file", *undecoded]} == {hashlib.sha256(b"1 2").digest()}
-
-
 class Calls(Vectors):
     """Vectors that a function returns."""
 
@@ -266,64 +250,3 @@ def test_what_cannot_be_written_down_is_computed_each_time(store: Store) -> None
     backbone = Calls("none", 4, 8, 2, 0.0, False, 0.0, False, 0)
     raws: list[Any] = [*(partial(str, raw) for raw in NUMBERS[:8]), *(lambda raw=raw: raw for raw in NUMBERS[8:])]
     assert [taken(raws, backbone, store).computed for _ in range(2)] == [12, 4]
-
-
-class Differing:
-    """A forward whose features differ by a little."""
-
-    def __init__(self, forward: Any, difference: float) -> None:
-        self.forward, self.difference = forward, difference
-
-    def __get__(self, module: Any, kind: Any) -> Any:
-        return lambda vector: Features(self.forward(module, vector).pooled + self.difference)
-
-
-def results(folder: Path, case: str) -> list[tuple[Any, Any]]:
-    """What each process wrote: its features, and facts."""
-    paths = sorted(folder.glob(f"{case}-*.npy"))
-    return [(np.load(path), json.loads(path.with_suffix(".json").read_text())) for path in paths]
-
-
-@pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one process wrote, in `alone`, and what two did, which had other bits in the stores of two machines."""
-    folder = tmp_path_factory.mktemp("together")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(HERE)
-        from group_features import NUMBERS, share, write
-
-        forward = Vectors.forward
-        (folder / "alone").mkdir()
-        share(Accelerator(cpu=True), folder / "alone")
-        for machine, difference in enumerate((0, 1e-6)):
-            patch.setattr(Vectors, "forward", Differing(forward, difference))
-            store = Store(folder / f"machine{machine}")
-            write(Accelerator(cpu=True), folder / "alone", f"machine{machine}", NUMBERS, store)
-    run_group(HERE / "group_features.py", 2, folder)
-    return folder
-
-
-def test_two_processes_share_the_work_and_get_the_same_features(together: Path) -> None:
-    computed = {"new": 13, "stored": 0, "more": 10, "view": 23, "unread": 0}
-    for case, count in computed.items():
-        [(expected, facts)] = results(together / "alone", case)
-        (first, of_first), (second, of_second) = results(together, case)
-        assert np.array_equal(first, second)
-        assert first == pytest.approx(expected, abs=1e-6)
-        assert of_first == of_second == facts
-        assert facts["computed"] == count
-
-
-def test_one_process_of_a_machine_writes(together: Path) -> None:
-    names = [sorted(path.name for path in (folder / "features").rglob("*.safetensors"))
-             for folder in (together / "alone", together)]  # fmt: skip
-    assert len(names[0]) == 3
-    assert names[0] == names[1]
-
-
-def test_machines_agree_on_the_features_where_they_stored_other_bits(together: Path) -> None:
-    (expected, _), (other, _) = (results(together / "alone", f"machine{machine}")[0] for machine in range(2))
-    assert not np.array_equal(expected, other)
-    for found, facts in results(together, "machines"):
-        assert np.array_equal(found, expected)
-        assert facts["computed"] == 0
