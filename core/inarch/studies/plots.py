@@ -1,6 +1,6 @@
-"""Pictures of a comparison, PNG and SVG, from what `comparison.json` holds. They need matplotlib (the extra `plots`).
+"""Pictures of a comparison, PNG and SVG, from what `comparison.json` holds; and how all pictures are written.
 
-No state of pyplot, no dates, no random names: equal comparisons give equal files.
+They need matplotlib (the extra `plots`). No state of pyplot, no dates, no random names: equal studies, equal files.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,13 +28,14 @@ def is_available() -> bool:
 
 def draw(summary: Data, folder: Path) -> list[Path]:
     """Write `comparison.png` and `.svg`, and with several fractions `labels.png` and `.svg`; return their paths."""
-    written = _save(lambda: _comparison(summary), folder / "comparison")
+    written = save(lambda: _comparison(summary), folder / "comparison")
     if len(summary["results"]) > 1:
-        written += _save(lambda: _labels(summary), folder / "labels")
+        written += save(lambda: _labels(summary), folder / "labels")
     return written
 
 
-def _save(make: "Callable[[], Figure]", stem: Path) -> list[Path]:
+def save(make: "Callable[[], Figure]", stem: Path) -> list[Path]:
+    """Write what `make` draws in the style of all pictures, as STEM.png and STEM.svg; return their paths."""
     from matplotlib import rc_context
 
     style: Any = {

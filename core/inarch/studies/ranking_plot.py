@@ -1,29 +1,24 @@
 """The picture of a ranking, PNG and SVG, from what `ranking.json` holds. It needs matplotlib (the extra `plots`)."""
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from inarch.studies import plots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MISSING = "no picture: it needs matplotlib. Try: pip install 'inarch[plots]'"
-COLOUR, PALE = "#0072B2", "#A9CCE3"
+COLOUR, PALE = plots.COLOURS[0], "#A9CCE3"
 _SHOWN = ("probe", "neighbours", "logme", "h_score", "leep", "nce")
 
 
 def draw(summary: Mapping[str, Any], folder: Path) -> list[str]:
     """Write `ranking.png` and `ranking.svg`; return sentences where that cannot be."""
-    if find_spec("matplotlib") is None:
-        return [MISSING]
-    from matplotlib import rc_context
-
-    with rc_context({"svg.hashsalt": "inarch", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = _figure(summary)
-        figure.savefig(folder / "ranking.png", dpi=110, metadata={"Software": None})
-        figure.savefig(folder / "ranking.svg", metadata={"Date": None})
+    if not plots.is_available():
+        return [plots.MISSING]
+    plots.save(lambda: _figure(summary), folder / "ranking")
     return []
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
 
@@ -105,8 +106,7 @@ def fit_on_features(job: Job, phase: Phase, state: RunState) -> Fitted:
         state.note_skipped(views[-1].skipped)
         job.notes["train"].extend(views[-1].notes)
     rows = sorted(set.intersection(*(set(view.rows) for view in views)))
-    values = [view.values if view.rows == rows else view.values[[view.rows.index(row) for row in rows]]
-              for view in views]  # fmt: skip
+    values = [view.values if view.rows == rows else view.values[np.searchsorted(view.rows, rows)] for view in views]
     raw, group = train.rows.column(train.dataset.target), train.dataset.group
     groups = None if group is None else train.rows.column(group)
 
