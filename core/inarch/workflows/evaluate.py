@@ -5,7 +5,7 @@ from pathlib import Path
 
 from inarch import bundle
 from inarch.errors import RunError, listing, unknown
-from inarch.evaluation import build_metrics, evaluate, predictions, write_predictions
+from inarch.evaluation import build_metrics, evaluate
 from inarch.intervals import Estimate
 from inarch.training.job import evaluation_batch_size
 from inarch.workflows.check import check
@@ -30,5 +30,4 @@ def evaluate_run(directory: Path, split: str) -> Mapping[str, Estimate]:
     examples = make_examples(checked, split, model)
     seen = evaluate(model, examples, evaluation_batch_size(recipe), accelerator, workers=0)
     metrics = build_metrics(checked.components["metrics"], opened.targets)
-    write_predictions(directory / "predictions" / f"{split}.jsonl", predictions(model, seen, examples))
-    return {"loss": Estimate(seen.loss), **measure(model, seen, examples, metrics)}
+    return {"loss": Estimate(seen.loss), **measure(directory, split, model, seen, examples, metrics)}

@@ -56,12 +56,7 @@ def finish(job: Job, checked: Checked, state: RunState, started: float, measured
     seen = evaluate_split(job, job.model, examples, only_fitted)
     result = Result(job.directory, split, {}, best_step, 0.0, time.monotonic() - started)
     if job.accelerator.is_main_process:
-        estimates = measure(job.model, seen, examples, job.metrics)
-        write_predictions(job.directory / "predictions" / f"{split}.jsonl", predictions(job.model, seen, examples))
-        found = answers.collect(
-            seen.rows, groups_of(seen, examples), seen.compared(job.model), seen.targets, job.metrics
-        )
-        answers.write(job.directory / "predictions" / f"{split}.safetensors", found)
+        estimates = measure(job.directory, split, job.model, seen, examples, job.metrics)
         parity = _write_bundle(job, checked, seen, examples, plain)
         result = Result(job.directory, split, estimates, best_step, parity, time.monotonic() - started)
         job = replace(job, facts={**job.facts, **({"combined": combined} if combined else {})})
@@ -70,12 +65,20 @@ def finish(job: Job, checked: Checked, state: RunState, started: float, measured
     return result
 
 
-def measure(model: Model, seen: Evaluated, examples: Examples, metrics: Mapping[str, Any]) -> dict[str, Estimate]:
-    """Return every metric of an evaluated split with its 95 % interval."""
-    return intervals.estimate(metrics, seen.compared(model), seen.targets, groups_of(seen, examples))
+def measure(
+    directory: Path, split: str, model: Model, seen: Evaluated, examples: Examples, metrics: Mapping[str, Any]
+) -> dict[str, Estimate]:
+    """Return every metric of an evaluated split with its 95 % interval; what was answered is written into the run."""
+    groups, compared = _groups_of(seen, examples), seen.compared(model)
+    written = directory / "predictions" / split
+    write_predictions(written.with_suffix(".jsonl"), predictions(model, seen, examples))
+    answers.write(
+        written.with_suffix(".safetensors"), answers.collect(seen.rows, groups, compared, seen.targets, metrics)
+    )
+    return intervals.estimate(metrics, compared, seen.targets, groups)
 
 
-def groups_of(seen: Evaluated, examples: Examples) -> list[Any] | None:
+def _groups_of(seen: Evaluated, examples: Examples) -> list[Any] | None:
     """Return the group of each example, if the data has groups and can be asked for them."""
     group = examples.dataset.group
     if not group or isinstance(examples.rows, Stream):

@@ -33,10 +33,11 @@ def refuse_misfit(recipe: Recipe, strategy: Strategy, head: Entry, dataset: Data
 
 def _refuse_bundle(key: str, folder: Path, recipe: Recipe, targets: Targets) -> None:
     """Refuse a folder without a bundle, a run of another backbone, and a head, of the same name, of other classes."""
-    place = next((path for path in (folder / DESCRIPTION, folder / "model" / DESCRIPTION) if path.is_file()), None)
-    if place is None:
-        expected = f"a finished run, or a folder such as runs/NAME/model that holds {DESCRIPTION}"
-        raise RunError(f"strategy.{key}: {folder}: no bundle here; expected {expected}")
+    inside = folder / "model" / DESCRIPTION
+    place = folder / DESCRIPTION if key == "teacher" and not inside.is_file() else inside
+    if not place.is_file():
+        bundle = f", or a folder such as runs/NAME/model that holds {DESCRIPTION}" if key == "teacher" else ""
+        raise RunError(f"strategy.{key}: {folder}: no bundle here; expected a finished run{bundle}")
     try:
         described = json.loads(place.read_text(encoding="utf-8"))
         there, backbone, head = (

@@ -9,14 +9,14 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from inarch import answers, bundle, checkpoint, report
+from inarch import bundle, checkpoint, report
 from inarch.data.loaders import Examples
-from inarch.evaluation import Evaluated, build_metrics, evaluate, predictions, write_predictions
+from inarch.evaluation import Evaluated, build_metrics, evaluate
 from inarch.intervals import Estimate
 from inarch.model import Model
 from inarch.training.job import evaluation_batch_size
 from inarch.workflows.check import Checked
-from inarch.workflows.finish import Result, groups_of, measure
+from inarch.workflows.finish import Result, measure
 from inarch.workflows.start import make_examples, resolve
 
 
@@ -53,12 +53,7 @@ def _write(
 ) -> Result:
     """Write predictions, bundle, results and report; results are the rung's, but for what was measured."""
     metrics = build_metrics(checked.components["metrics"], checked.targets)
-    estimates = measure(model, seen, examples, metrics)
-    written = result.directory / "predictions" / result.split
-    write_predictions(written.with_suffix(".jsonl"), predictions(model, seen, examples))
-    compared = seen.compared(model)
-    found = answers.collect(seen.rows, groups_of(seen, examples), compared, seen.targets, metrics)
-    answers.write(written.with_suffix(".safetensors"), found)
+    estimates = measure(result.directory, result.split, model, seen, examples, metrics)
     with checkpoint.written_atomically(result.directory / "model") as aside:
         shutil.copytree(rung / "model", aside, ignore=shutil.ignore_patterns(checkpoint.MANIFEST), dirs_exist_ok=True)
     history = (rung / "metrics.jsonl").read_text(encoding="utf-8")
@@ -70,7 +65,13 @@ def _write(
     checkpoint.write_atomically(result.directory / "results.json", json.dumps(results, indent=1))
     lines = [json.loads(line) for line in history.splitlines()]
     page = report.render(
-        resolve(checked, model), results, model.backbone.facts, lines, checked.targets, compared, seen.targets
+        resolve(checked, model),
+        results,
+        model.backbone.facts,
+        lines,
+        checked.targets,
+        seen.compared(model),
+        seen.targets,
     )
     checkpoint.write_atomically(result.directory / "report.html", page)
     return result

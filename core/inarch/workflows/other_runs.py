@@ -26,8 +26,6 @@ def bundles_of_runs(checked: Checked, model: Model, strategy: Strategy) -> list[
 
 def _bundle_of(checked: Checked, model: Model, run: str) -> State:
     folder = Path(run) / "model"
-    if not (folder / DESCRIPTION).is_file():
-        raise RunError(f"strategy.runs: {run}: no finished run here; expected a folder that holds model/{DESCRIPTION}")
     reason = checkpoint.problem(folder)
     if reason:
         raise RunError(f"strategy.runs: {run}: the bundle is damaged: {reason}")
