@@ -51,7 +51,7 @@ def evaluations(accelerator: Accelerator, folder: Path) -> None:
 
 
 def evaluations_by_length(accelerator: Accelerator, folder: Path) -> None:
-    """The same for a head that is measured by its predictions: FORM-LENGTH-BATCH_SIZE.jsonl, and texts.json."""
+    """The same for a head that is measured by its predictions: FORM-LENGTH-BATCH_SIZE/predictions, texts.json."""
     words = [["ab" * (1 + (7 * row + word) % 5) for word in range(1 + (5 * row) % 7)] for row in range(max(TEXTS))]
     tags = [["B-x" if index % 3 == 0 else "O" for index in range(len(row))] for row in words]
     segments = [[{"start": 0, "end": len(row[0]), "label": "x"}] for row in words]
@@ -70,8 +70,7 @@ def evaluations_by_length(accelerator: Accelerator, folder: Path) -> None:
         metrics = build_metrics([(plugins.loaded().components["metrics"]["starts"], {})], targets)
         if accelerator.is_main_process:
             name = f"{form}-{length}-{batch_size}"
-            write_predictions(folder / f"{name}.jsonl", predictions(model, seen, examples))
-            estimates = measure(model, seen, examples, metrics)
+            estimates = measure(folder / name, "test", model, seen, examples, metrics)
             figures[name] = [seen.loss, vars(estimates["starts"]), seen.skipped]
     if accelerator.is_main_process:
         (folder / "texts.json").write_text(json.dumps(figures))

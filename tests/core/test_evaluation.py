@@ -33,7 +33,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.*")}
 
 
 @pytest.mark.parametrize("processes", [2, 3])
@@ -41,7 +41,7 @@ def test_predictions_and_figures_are_the_same_bytes_for_any_number_of_processes(
     alone: Path, tmp_path: Path, processes: int
 ) -> None:
     run_group(HERE / "group_evaluation.py", processes, tmp_path)
-    assert len(contents(alone)) == 19 * 6 + 1 + 2 * 3 * 3 + 1
+    assert len(contents(alone)) == 19 * 6 + 1 + 2 * 3 * 3 * 2 + 1
     assert contents(tmp_path) == contents(alone)
 
 
@@ -68,7 +68,8 @@ def test_rows_evaluated_by_length_come_in_their_order_whatever_the_batch_size(
 ) -> None:
     figures, seen = json.loads((alone / "texts.json").read_text()), []
     for batch_size in (1, 3, 8):
-        lines = [json.loads(line) for line in (alone / f"{form}-{length}-{batch_size}.jsonl").read_text().splitlines()]
+        written = alone / f"{form}-{length}-{batch_size}" / "predictions" / "test.jsonl"
+        lines = [json.loads(line) for line in written.read_text().splitlines()]
         assert [line["row"] for line in lines] == [row for row in range(length) if row != 4]
         for line in lines:
             text = line["input"] if form == "segments" else " ".join(line["input"])
