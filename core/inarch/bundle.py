@@ -7,7 +7,6 @@ and knows them by their fingerprint.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,16 @@ from torch import Tensor
 from inarch import checkpoint
 from inarch.data.inputs import Inputs, Seen, in_portions, kept_by
 from inarch.data.order import evaluation_batches
-from inarch.document import Document
 from inarch.errors import RunError, WeightsError, listing
 from inarch.interfaces.backbone import Backbone, Window
 from inarch.interfaces.dataset import Targets
 from inarch.model import Model, collect
-from inarch.plugins import Entry, build, loaded
-from inarch.schema import bind, plain
+from inarch.parts import describe, files_of, rebuild, write_files
+from inarch.plugins import Entry
 from inarch.weights import fingerprint, load_strictly, savable
 
 FORMAT = 1
-WEIGHTS, DESCRIPTION, FILES = "model.safetensors", "bundle.json", "backbone"
+WEIGHTS, DESCRIPTION = "model.safetensors", "bundle.json"
 AHEAD = 16  # batches of which the inputs are read together, so that those of similar length share one
 TOLERANCE = 1e-3  # a larger difference between training and serving is an error; measured ones are about 1e-6
 
@@ -42,7 +40,7 @@ class Bundle:
         self.directory, self.description = directory, description
         self.targets = Targets(**description["targets"])
         backbone, base = _open_backbone(directory, description)
-        head = _rebuild("heads", description["head"], description, {}, self.targets, backbone.num_features)
+        head = rebuild("heads", description["head"], description, {}, self.targets, backbone.num_features)
         self.model = Model(backbone, head)
         kept = load_file(directory / WEIGHTS)
         base -= kept.keys()
@@ -165,19 +163,9 @@ def write(directory: Path, model: Model, parts: Mapping[str, tuple[Entry, Mappin
     Returns the largest absolute difference; one above 1e-3 is an error, for then serving would not equal training.
     """
     state = savable(model.state_dict())
-    known = loaded().known
-    description = {
-        "format": FORMAT,
-        "inarch": known["core"].version,
-        **{kind: {"name": entry.name, "options": plain(options), "plugin": known[entry.plugin].distribution,
-                  "version": known[entry.plugin].version} for kind, (entry, options) in parts.items()},
-        "targets": plain(asdict(targets)),
-        **facts,
-    }  # fmt: skip
+    description = {"format": FORMAT, **describe(parts, targets), **facts}
     with checkpoint.written_atomically(directory) as aside:
-        for name, content in model.backbone.files().items():
-            (aside / FILES).mkdir(exist_ok=True)
-            (aside / FILES / name).write_bytes(content)
+        write_files(aside, model.backbone)
         if "strategy" in parts:
             base = _find_base(state, aside, description)
             description["base"] = {"tensors": len(base), "sha256": fingerprint(base)}
@@ -209,11 +197,10 @@ def _open_backbone(directory: Path, description: Mapping[str, Any]) -> tuple[Bac
 
     Returns it with the names, in the model's state, of the tensors that came with these weights.
     """
-    files = {"files": str(directory / FILES)} if (directory / FILES).is_dir() else {}
-    backbone: Backbone = _rebuild("backbones", description["backbone"], description, files)
+    backbone: Backbone = rebuild("backbones", description["backbone"], description, files_of(directory))
     if "strategy" not in description:
         return backbone, set()
-    strategy = _rebuild("strategies", description["strategy"], description, {})
+    strategy = rebuild("strategies", description["strategy"], description, {})
     try:
         backbone.load_weights()
     except WeightsError as error:
@@ -245,12 +232,3 @@ def _verify_base(base: Mapping[str, Tensor], description: Mapping[str, Any]) -> 
             f"expected SHA-256 {expected}, found {found}. Put back the weights that the training began from; "
             "train with strategy.merge=true for a bundle that brings its own"
         )
-
-
-def _rebuild(
-    kind: str, component: Mapping[str, Any], description: Mapping[str, Any], extra: Mapping[str, Any], *given: Any
-) -> Any:
-    where = f"the bundle's {kind} (written by {component['plugin']} {component['version']})"
-    entry = loaded().find(kind, component["name"], where)
-    options = {**component["options"], **extra}
-    return build(entry, bind(entry.build, options, Document(where, dict(description)), ()), *given)
