@@ -38,6 +38,10 @@ class Job:
     """What changes the loss of a step (`Strategy.lesson`)."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What else stands in the results."""
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    """What the model can be built from again (`parts.describe`); with the strategy if it inserted something."""
+    resolved: Recipe | None = None
+    """The recipe with every default written out."""
 
     @property
     def steps_per_epoch(self) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -133,11 +134,15 @@ def random_state(device: torch.device) -> dict[str, Any]:
 
 
 def restore_random(directory: Path, process: int, device: torch.device) -> None:
-    """Put every random generator of this process back; a state that is missing is an error."""
-    states = _part(directory, "random")[process]
+    """Put every random generator of this process back as a checkpoint has it."""
+    set_random(_part(directory, "random")[process], device, str(directory))
+
+
+def set_random(states: Mapping[str, Any], device: torch.device, origin: str) -> None:
+    """Put every random generator of this process back as `random_state` told it; a missing state is an error."""
     for name in ["python", "numpy", "torch", *(["device"] if device.type == "cuda" else [])]:
         if name not in states:
-            raise RunError(f"{directory}: the random state of '{name}' is missing, so the run cannot go on exactly")
+            raise RunError(f"{origin}: the random state of '{name}' is missing, so the run cannot go on exactly")
     version, internal, gauss = states["python"]
     random.setstate((version, tuple(internal), gauss))
     np.random.set_state(tuple(states["numpy"]))

@@ -18,6 +18,7 @@ from inarch.interfaces.backbone import Backbone
 from inarch.interfaces.head import Head
 from inarch.interfaces.strategy import Phase, Strategy
 from inarch.model import Model
+from inarch.parts import describe
 from inarch.recipe import Component, Recipe
 from inarch.training.job import Job
 from inarch.training.progress import Progress
@@ -115,6 +116,9 @@ def make_job(
 ) -> Job:
     """Put the parts of a training together; its lifecycle hook says nothing yet."""
     strategy = build_strategy(checked)
+    parts = {"backbone": (checked.one("backbone")[0], model.backbone.resolved), "head": checked.one("head")}
+    if type(strategy).adapt is not Strategy.adapt:
+        parts["strategy"] = checked.one("strategy")
     return Job(
         recipe=checked.recipe,
         directory=directory,
@@ -128,6 +132,8 @@ def make_job(
         progress=progress,
         on_epoch_end=lambda epoch, metrics: None,
         keeps=strategy.keeps if strategy.combines else 0,
+        parts=describe(parts, checked.targets),
+        resolved=resolve(checked, model),
     )
 
 
