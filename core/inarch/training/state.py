@@ -56,6 +56,10 @@ class RunState:
     """Evaluations in a row without an improvement of it."""
     stopped_early: bool = False
     """Whether early stopping has ended the phase."""
+    evaluation_due: bool = False
+    """Whether the evaluation that follows the last step was interrupted."""
+    left_out: list[int] = field(default_factory=list)
+    """Steps that changed no weight, for their loss or gradient was not finite (`train.non_finite: skip`)."""
     history: list[dict[str, Any]] = field(default_factory=list)
     """The lines of metrics.jsonl."""
     skipped: list[str] = field(default_factory=list)

@@ -1,0 +1,101 @@
+"""SIGTERM and SIGINT: work that has a state to write goes on to where it can; anything else stops at once.
+
+A batch system, Kubernetes and Ctrl-C ask in the same way. The first signal ends the work in order, with exit code 143 or
+130; a second one ends the process at once, even where it waits in another library for a process that is gone.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked for an end; what there was to write is written."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+class _Signals:
+    asked: int | None = None
+    """The signal that asked for an end."""
+    deferred = False
+    """Whether somebody looks at `asked` soon."""
+    heeded = False
+
+
+def asked() -> int | None:
+    """Return the signal that asked for an end, if one did."""
+    return _Signals.asked
+
+
+@contextmanager
+def heeded() -> Iterator[None]:
+    """Turn signals into Interrupted while the block runs; only the main thread can, and the outermost block does."""
+    if _Signals.heeded or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _Signals.heeded, _Signals.asked = True, None
+    before = {number: signal.signal(number, _note) for number in SIGNALS}
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    waker = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(reader,), daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(waker)
+        os.close(writer)  # which ends the thread
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _Signals.heeded = False
+
+
+@contextmanager
+def deferred(defer: bool = True) -> Iterator[None]:
+    """While the block runs, a signal is only noted, for `asked` to tell; with False inside it, it is raised again."""
+    before, _Signals.deferred = _Signals.deferred, defer
+    try:
+        if not defer and _Signals.asked is not None:
+            raise Interrupted(_Signals.asked)
+        yield
+    finally:
+        _Signals.deferred = before
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    _Signals.asked = _Signals.asked or number
+    if not _Signals.deferred:
+        raise Interrupted(_Signals.asked)
+
+
+def _watch(reader: int) -> None:
+    """Count signals as the system delivers them, whatever the main thread is doing; at the second one, exit."""
+    count = 0
+    while received := os.read(reader, 1):
+        count += received[0] in SIGNALS
+        if count == 2:
+            if sys.stderr.isatty():
+                os.write(sys.stderr.fileno(), b"\x1b[?25h\n")  # a progress bar may have hidden the cursor
+            os._exit(128 + received[0])
+    os.close(reader)
+
+
+def _forget() -> None:
+    """Let a forked process, such as a loader's, be ended by its parent, and not by the terminal."""
+    if _Signals.heeded:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _Signals.heeded = _Signals.deferred = False
+        _Signals.asked = None
+
+
+os.register_at_fork(after_in_child=_forget)
