@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
+from inarch import interruption
 from inarch.checkpoint import write_atomically
 from inarch.data.loaders import Examples, Item, StreamSteps, load
 from inarch.data.order import evaluation_batches
@@ -52,12 +53,19 @@ class Evaluated:
 
 @torch.inference_mode()
 def evaluate(model: Model, examples: Examples, batch_size: int, accelerator: Accelerator, workers: int) -> Evaluated:
-    """Run a model over a split, in fp32 and evaluation mode. All processes return the same."""
+    """Run a model over a split, in fp32 and evaluation mode. All processes return the same.
+
+    If one of them is asked to end, all of them raise Interrupted after the same batch.
+    """
     model.eval()
     gathered: list[dict[str, Any] | None] = []
     for item in _items(examples, batch_size, accelerator, workers):
         mine = _run(model, item, accelerator.device, batch_size) if item is not None else None
-        gathered += gather_object([mine]) if accelerator.num_processes > 1 else [mine]
+        found = [(mine, interruption.asked())]
+        found = gather_object(found) if accelerator.num_processes > 1 else found
+        gathered += [part for part, _ in found]
+        if signals := [number for _, number in found if number]:
+            raise interruption.Interrupted(signals[0])
     parts = [part for part in gathered if part is not None]
     skipped = [place for part in parts for place in part["skipped"]]
     full = [part for part in parts if part["rows"]]

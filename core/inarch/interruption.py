@@ -1,9 +1,10 @@
 """SIGTERM and SIGINT: work that has a state to write goes on to where it can; anything else stops at once.
 
-A batch system, Kubernetes and Ctrl-C ask in the same way. The first signal ends the work in order, with exit code 143 or
-130; a second one ends the process at once, even where it waits in another library for a process that is gone.
+A batch system, Kubernetes and Ctrl-C ask in the same way. The first signal ends the work in order, with exit code 143
+or 130; a second one ends the process at once, even where it waits in another library for a process that is gone.
 """
 
+import ctypes
 import os
 import signal
 import sys
@@ -68,6 +69,11 @@ def deferred(defer: bool = True) -> Iterator[None]:
         yield
     finally:
         _Signals.deferred = before
+
+
+def end_with_parent() -> None:
+    """Let the system end this process when the one that started it is gone; of Linux (prctl, PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def _note(number: int, frame: FrameType | None) -> None:

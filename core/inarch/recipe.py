@@ -125,6 +125,8 @@ class Train:
     """Steps between evaluations on valid."""
     checkpoint_every: int | Literal["epoch"] = "epoch"
     """Steps between checkpoints."""
+    non_finite: Literal["stop", "skip"] = "stop"
+    """What to do about a step whose loss or gradient is not finite: stop, or leave it out; a capsule keeps it."""
     compile: bool = False
     """Compile the model with torch.compile."""
     gradient_checkpointing: bool = False

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import click
 from accelerate.commands.launch import launch_command, launch_command_parser
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from inarch.errors import RunError
+from inarch.interruption import SIGNALS, Interrupted
 
 
 def launch(processes: int, arguments: Sequence[str]) -> int:
@@ -31,9 +31,12 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
             told = sorted(Path(errors).iterdir())
             if told:
                 raise RunError(told[0].read_text(encoding="utf-8")) from None
-            return max(1, failed.get_first_failure()[1].exitcode)
-        except SignalException:
-            raise click.Abort from None
+            code = failed.get_first_failure()[1].exitcode
+            if code - 128 in SIGNALS:  # one of them was asked to end, and all did
+                raise Interrupted(code - 128) from None
+            return max(1, code)
+        except SignalException as asked:
+            raise Interrupted(asked.sigval) from None
         finally:
             del os.environ["INARCH_ERRORS"]
     return 0

@@ -1,8 +1,7 @@
 """What a person sees while a run works: a live bar, a line an epoch, and the final table."""
 
-import signal
 from collections.abc import Mapping
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -30,10 +29,8 @@ class Live(Progress):
         )
         self.bar = Bar(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)
         self.task: Any = None
-        self.interrupted = False
 
     def __enter__(self) -> "Live":
-        self.handler = signal.signal(signal.SIGINT, self._interrupt)
         self.bar.start()
         return self
 
@@ -41,20 +38,13 @@ class Live(Progress):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.bar.stop()
-        signal.signal(signal.SIGINT, self.handler)
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        self.interrupted = True
-        raise KeyboardInterrupt
 
     def say(self, text: str) -> None:
         """Print a sentence above the bar."""
         self.console.print(text, markup=False, soft_wrap=True)
 
     def step(self, done: int, total: int, epoch: int, epochs: int) -> None:
-        """Move the bar; stop if an interruption was lost: Python drops those that arrive in a finalizer."""
-        if self.interrupted:
-            raise KeyboardInterrupt
+        """Move the bar."""
         if self.task is None:
             self.task = self.bar.add_task("", total=total)
         self.bar.update(self.task, completed=done, total=total, description=f"epoch {min(epoch, epochs)} of {epochs}")

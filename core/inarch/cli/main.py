@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from inarch import interruption
 from inarch.errors import InarchError, unknown
 
 VERBS = {
@@ -64,10 +65,13 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one message and exit code 2, an interruption is 130."""
+    """Run the command line; a user's mistake is one message and exit code 2, an interruption is 130 or 143."""
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # threads that spin starve a shared machine; read at torch's import
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        interruption.end_with_parent()  # or a worker would go on when its launcher was killed
     try:
-        cli(standalone_mode=False)
+        with interruption.heeded():
+            cli(standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.Exit as exit_request:
         sys.exit(exit_request.exit_code)
@@ -78,19 +82,25 @@ def main() -> None:
         sys.exit(_fail(error.format_message()))
     except InarchError as error:
         sys.exit(_fail(str(error)))
+    except interruption.Interrupted as interrupted:
+        sys.exit(_stop(interrupted.exit_code))
     except (KeyboardInterrupt, click.Abort):
-        hints = {
-            "train": " It goes on with: inarch train ... --resume",
-            "compare": " The same command goes on with it.",
-        }
-        hint = hints.get("".join(sys.argv[1:2]), "")
-        click.echo(f"\nInterrupted.{hint}", err=True)
-        sys.exit(130)
+        sys.exit(_stop(130))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EIO) or error.filename:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or python would fail again when it ends
         sys.exit(_fail(f"the output could not be written: {error.strerror}"))
+
+
+def _stop(code: int) -> int:
+    hints = {
+        "train": " It goes on with: inarch train ... --resume",
+        "compare": " The same command goes on with it.",
+    }
+    if os.environ.get("RANK", "0") == "0" and "INARCH_ERRORS" not in os.environ:  # of several processes, one tells
+        click.echo(f"\nInterrupted.{hints.get(''.join(sys.argv[1:2]), '')}", err=True)
+    return code
 
 
 def _fail(message: str) -> int:

@@ -1,6 +1,7 @@
 """The loop that trains everything: phases, epochs, steps, evaluation, checkpoints. It knows no domain."""
 
 import math
+import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,13 @@ from typing import Any
 import torch
 from accelerate.utils import gather_object
 
+from inarch import interruption
 from inarch.data.loaders import Item, StreamSteps, load
 from inarch.data.order import share, training_keys
 from inarch.errors import RunError
 from inarch.interfaces.dataset import Stream
 from inarch.interfaces.strategy import Phase
+from inarch.interruption import Interrupted
 from inarch.model import hash_of
 from inarch.training import saving
 from inarch.training import state as states
@@ -22,7 +25,7 @@ from inarch.training.optimization import Pull, first_values, make_optimizer, rat
 from inarch.training.probe import NoOptimizer, fit_on_features, is_fitted, plan
 from inarch.training.record import judge, publish, validate
 from inarch.training.state import RunState
-from inarch.training.step import Retry, accumulate, optimize, smaller
+from inarch.training.stepper import Stepper
 
 
 def fit(job: Job, phases: list[Phase], resume_from: Path | None) -> RunState:
@@ -54,7 +57,7 @@ class _PhaseRun:
         self.frozen = model.freeze(self.phase.frozen, self.phase.trains, self.phase.still_norms)
         self.fits = is_fitted(job, self.phase, tell=True)
         self.optimizer: Any = NoOptimizer() if self.fits else make_optimizer(model, self.phase, train)
-        self.pull = Pull(model, self.phase, first) if self.phase.pull else None
+        pull = Pull(model, self.phase, first) if self.phase.pull else None
         self.average = Ema(model, train.ema) if train.ema and not self.fits else None
         self.scaler = torch.GradScaler(  # its default is for means; a loss here is a sum
             job.accelerator.device.type, init_scale=2.0**16 / train.batch_size, enabled=job.precision == "fp16"
@@ -64,10 +67,12 @@ class _PhaseRun:
         if len(state.frozen_hashes) <= number:
             state.frozen_hashes.append({"phase": self.phase.name, "before": hash_of(self.frozen), "after": None})
         if not self.fits:
-            self.forward, self.prepared = job.accelerator.prepare(model, self.optimizer)
+            forward, prepared = job.accelerator.prepare(model, self.optimizer)
+            self.stepper = Stepper(job, self.phase, state, prepared, forward, self.scaler, pull)
         if resume_from:
             states.restore_random(resume_from, job.accelerator.process_index, job.accelerator.device)
-        self.retry = Retry(model)
+        written = state.step > 0 or resume_from is not None  # a phase's end is its successor's beginning
+        self.saved = (state.step, state.evaluation_due) if written else None
         self.skipped: list[str] = []  # by this process, since the last checkpoint
         sums = [state.loss_sum, state.loss_count, state.tokens, state.tokens_padded]
         self.running = torch.tensor(sums, dtype=torch.float64)
@@ -75,19 +80,34 @@ class _PhaseRun:
         self.planned_epochs, self.planned_steps = plan(job, phases)
 
     def run(self) -> None:
-        """Take every step that is left in the phase, or fit the head."""
-        state, job = self.state, self.job
-        if self.fits and state.epoch < self.phase.epochs:
+        """Take every step that is left in the phase, or fit the head; asked to end, write a checkpoint and raise."""
+        if self.fits and self.state.epoch < self.phase.epochs:
             self._fit()
-        for item in () if state.stopped_early else self._items():
-            self._step(item)
-            at_epoch_end = state.cursor == job.steps_per_epoch
-            if at_epoch_end:
-                state.cursor, state.epoch, state.epochs_done = 0, state.epoch + 1, state.epochs_done + 1
-            self._after_step(at_epoch_end)
-            if state.stopped_early:
-                break
+        with interruption.deferred():
+            try:
+                self._take_steps()
+            except Interrupted:
+                self._checkpoint()
+                raise
         self._finish()
+
+    def _take_steps(self) -> None:
+        state = self.state
+        if state.evaluation_due:
+            self._after_step()
+        items = iter(() if state.stopped_early else self._items())
+        alone = self.job.accelerator.num_processes == 1
+        while not state.stopped_early:
+            with interruption.deferred(not alone):  # one process waits for no batch that it does not want any more
+                item = next(items, None)
+            if item is None:
+                break
+            self._step(item)
+            if state.cursor == self.job.steps_per_epoch:
+                state.cursor, state.epoch, state.epochs_done = 0, state.epoch + 1, state.epochs_done + 1
+            self._after_step()
+            if self.stepper.agreed or (alone and interruption.asked()):
+                raise Interrupted(interruption.asked() or signal.SIGTERM)
 
     def _fit(self) -> None:
         """Fit the head to stored features: one step and one epoch, however many the phase would take."""
@@ -118,59 +138,24 @@ class _PhaseRun:
     def _step(self, item: Item) -> None:
         job, state = self.job, self.state
         self.skipped += item["skipped"]
-        item = self._never_empty(item)
-        if not job.model.training:  # evaluation takes it out of its wrapper, which does not notice
-            self.forward.train()
         step = state.epoch * job.steps_per_epoch + state.cursor  # in this phase, from 0
         set_rates(self.optimizer, rate_factor(step, self.total_steps, job.recipe.train))
-        total = self._accumulate(item)
-        clip = job.recipe.train.clip
-        total = optimize(job.model, self.prepared, total, job.accelerator, clip, self.scaler, self.pull)
+        total = self.stepper.step(item)
         self.running = self.running.to(total.device) + total
         if self.average is not None:
             self.average.update(job.model, step + 1)
         state.step, state.cursor = state.step + 1, state.cursor + 1
-        if total.device.type == "cpu":  # on an accelerator, reading a number every step would wait for the device
-            self._refuse_non_finite()
         job.progress.step(state.step, self.planned_steps, state.epochs_done + 1, self.planned_epochs)
 
-    def _never_empty(self, item: Item) -> Item:
-        """A process without examples of its own takes part in the step with one that does not count."""
-        if item["rows"]:
-            return item
-        if isinstance(self.job.train.rows, Stream):
-            raise RunError(
-                "a process got no readable example of the stream in a step; use fewer processes or a larger batch_size"
-            )
-        for row in range(len(self.job.train.rows)):
-            stand_in = self.job.train[(0, [row], item["size"])]
-            if stand_in.get("rows"):
-                return {**stand_in, "size": item["size"], "idle": True}
-        raise RunError("no example of train can be read")
-
-    def _accumulate(self, item: Item) -> torch.Tensor:
-        """Add up this step's gradients, in smaller pieces if the device runs out of memory."""
-        job, state = self.job, self.state
-        automatic = job.recipe.train.micro_batch_size == "auto"
-        while True:
-            size = state.micro_batch_size
-            self.retry.remember()
-            try:
-                return accumulate(
-                    self.forward, job.model, item, size, job.accelerator, job.precision, self.scaler, job.lesson
-                )
-            except torch.OutOfMemoryError:
-                held = min(size, len(item["rows"]))
-                state.micro_batch_size = smaller(held, automatic, job.accelerator.num_processes)
-                told = f"out of memory: going on with micro-batches of {state.micro_batch_size}"
-                job.progress.say(f"{told}; the recipe's meaning is unchanged")
-            self.retry.undo(self.optimizer)
-
-    def _after_step(self, at_epoch_end: bool) -> None:
+    def _after_step(self) -> None:
+        """Evaluate and write a checkpoint, where they are due."""
         state, train = self.state, self.job.recipe.train
-        improved = False
+        at_epoch_end, improved = state.cursor == 0, False
         if at_epoch_end or (train.evaluate_every != "epoch" and state.step % train.evaluate_every == 0):
+            self.stepper.settle()
+            state.evaluation_due = True
             improved = self._record(at_epoch_end)
+            state.evaluation_due = False
         due = at_epoch_end if train.checkpoint_every == "epoch" else state.step % train.checkpoint_every == 0
         ended = state.stopped_early or (at_epoch_end and state.epoch == self.phase.epochs)
         if due or improved or ended or any(step == state.step for _, step in state.kept):
@@ -179,7 +164,6 @@ class _PhaseRun:
     def _record(self, at_epoch_end: bool, facts: Mapping[str, Any] | None = None) -> bool:
         """Evaluate, add a line to metrics.jsonl, and say whether it is the best so far."""
         job, state, every = self.job, self.state, self.job.recipe.train.evaluate_every
-        self._refuse_non_finite()
         loss_sum, count, tokens, padded = self.running.tolist()
         if at_epoch_end and not count:
             raise RunError("no target of train counts: all lie in parts of the inputs that are cut off")
@@ -188,10 +172,10 @@ class _PhaseRun:
                                 "phase": self.phase.name, "train": {"loss": loss}, **(facts or {})}  # fmt: skip
         if job.train.lengths is not None and padded:
             line["train"]["padding"] = 1 - tokens / padded
-        if at_epoch_end:
-            self.running = torch.zeros_like(self.running)
         if job.valid is not None and (self.fits or every == "epoch" or state.step % every == 0):
             line["valid"] = validate(job, job.model if self.average is None else self.average.module, state, self.fits)
+        if at_epoch_end:  # not before: an evaluation may be interrupted, and begun again
+            self.running = torch.zeros_like(self.running)
         improved = "valid" in line and judge(job, state, line["valid"])
         state.history.append(line)
         if job.accelerator.is_main_process:
@@ -201,19 +185,17 @@ class _PhaseRun:
                 job.on_epoch_end(state.epochs_done, {**line["train"], **valid})
         return improved
 
-    def _refuse_non_finite(self) -> None:
-        if not torch.isfinite(self.running).all():
-            raise RunError(
-                f"the training loss is not finite after step {self.state.step}; lower train.learning_rate, "
-                f"or try train.precision=fp32. The checkpoints in {self.job.directory / 'checkpoints'} are from before."
-            )
-
     def _checkpoint(self) -> None:
         state = self.state
+        if (state.step, state.evaluation_due) == self.saved:
+            return
+        if not self.fits:
+            self.stepper.settle()
         state.loss_sum, state.loss_count, state.tokens, state.tokens_padded = self.running.tolist()
         state.note_skipped(gather_object(self.skipped))
         self.skipped = []
         saving.save(self.job, state, self.optimizer, self.average, self.scaler)
+        self.saved = (state.step, state.evaluation_due)
 
     def _finish(self) -> None:
         """Check that frozen is frozen, and move on to the next phase."""

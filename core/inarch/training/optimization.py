@@ -104,15 +104,19 @@ def micro_batches(size: int, largest: int, parts: int) -> list[tuple[slice, bool
 
 def scale_gradients(
     parameters: Sequence[nn.Parameter], factor: Tensor, clip: float | None, pull: Pull | None = None
-) -> None:
-    """Turn gradients of sums into gradients of the mean, add the pull, and clip; nothing waits for the device."""
+) -> Tensor:
+    """Turn gradients of sums into gradients of the mean, add the pull, and clip; nothing waits for the device.
+
+    Returns the norm of the gradient before it is clipped, a scalar.
+    """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     for _, group in _by_type(gradients).items():
         torch._foreach_mul_(group, factor.to(group[0].dtype))
     if pull is not None:
         pull.add()
-    if clip is not None:
-        nn.utils.clip_grad_norm_(parameters, clip)
+    if clip is None:
+        return nn.utils.get_total_norm(gradients)
+    return nn.utils.clip_grad_norm_(parameters, clip)
 
 
 def _by_type(tensors: Sequence[Tensor]) -> dict[torch.dtype, list[Tensor]]:

@@ -10,7 +10,7 @@ from typing import Any
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, set_seed
 
-from inarch import checkpoint, plugins, recipe
+from inarch import checkpoint, interruption, plugins, recipe
 from inarch.data.loaders import seeded
 from inarch.interfaces.run import Run
 from inarch.recipe import Recipe
@@ -56,9 +56,16 @@ def train(
 
 
 def train_checked(checked: Checked, out: Path | None, resume: bool, progress: Progress) -> Result:
-    """Train a recipe that has been checked; if its strategy is a ladder, several."""
+    """Train a recipe that has been checked; if its strategy is a ladder, several.
+
+    SIGTERM and SIGINT end it with Interrupted (a KeyboardInterrupt), after a checkpoint if there is something to keep.
+    """
     ladder = build_strategy(checked).ladder(checked.recipe.train)
-    result = climb(checked, ladder, out, resume, progress, _train) if ladder else _train(checked, out, resume, progress)
+    with interruption.heeded():
+        if ladder:
+            result = climb(checked, ladder, out, resume, progress, _train)
+        else:
+            result = _train(checked, out, resume, progress)
     PartialState().destroy_process_group()
     return result
 
