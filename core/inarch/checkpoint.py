@@ -3,10 +3,11 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -18,24 +19,31 @@ KEEP = 2
 
 
 @contextmanager
-def written_atomically(final: Path) -> Iterator[Path]:
+def written_atomically(final: Path, needs: Iterable[str] = ()) -> Iterator[Path]:
     """Give a new directory beside `final`; when the block ends, make it durable and rename it to `final`.
 
-    After a crash at any moment `final` is either whole or absent. What an error leaves half-written is removed.
+    What was `final` until then steps aside as .NAME.before. After a crash at any moment `final` is the old one or the
+    new, whole; or absent, if it was before, or until `mend`. What an error leaves half-written is removed.
+    needs: names of directories beside it without which it is of no use.
     """
-    aside = final.parent / f".{final.name}.{uuid.uuid4().hex[:8]}"
+    aside, before = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}"), _before(final)
     try:
-        aside.mkdir(parents=True)
+        final.parent.mkdir(
+            exist_ok=True
+        )  # but not its parent: what vanished is not to be made anew, half of it missing
+        _put_back(before)
+        aside.mkdir()
         yield aside
-        _seal(aside)
+        _seal(aside, needs)
         if final.exists():
-            shutil.rmtree(final)
+            final.rename(before)
         aside.rename(final)
         _sync(final.parent)
     except (OSError, SafetensorError) as error:
         raise RunError(f"{_not_written(final, error)}; continue with --resume.") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+        _put_back(before)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -47,23 +55,50 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         aside.replace(path)
         _sync(path.parent)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
         raise RunError(f"{_not_written(path, error)}.") from error
+
+
+def folder(path: Path) -> Path:
+    """Make a folder in one that exists, or raise RunError; return it."""
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{_not_written(path, error)}.") from error
+    return path
+
+
+def is_leftover(path: Path) -> bool:
+    """Say whether a crash left something half-written, or stepped aside, as the functions above name it."""
+    return re.fullmatch(r"\..+\.([0-9a-f]{8}|before)", path.name) is not None
+
+
+def mend(directory: Path) -> None:
+    """Put right what crashes left in a directory and its folders: put back what stepped aside, remove the rest."""
+    for leftover in [path for path in (*directory.glob(".*"), *directory.glob("*/.*")) if is_leftover(path)]:
+        if leftover.name.endswith(".before"):
+            _put_back(leftover)
+        elif leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                leftover.unlink(missing_ok=True)
 
 
 def problem(directory: Path) -> str | None:
     """Say why a directory written by `written_atomically` must not be used, or None if it is whole."""
     try:
-        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-        for name, expected in manifest["files"].items():
+        files = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))["files"]
+        for name, expected in files.items():
             path = directory / name
             if path.stat().st_size != expected["bytes"]:
                 return f"{name} has {path.stat().st_size} bytes instead of {expected['bytes']}"
             if file_hash(path) != expected["sha256"]:
                 return f"{name} does not match its hash"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"no valid manifest or file: {error}"
-    return None
+    return None if files else f"{MANIFEST} lists no file"
 
 
 def step_directory(root: Path, step: int) -> Path:
@@ -72,25 +107,36 @@ def step_directory(root: Path, step: int) -> Path:
 
 
 def newest_good(root: Path) -> tuple[Path | None, list[str]]:
-    """Return the newest checkpoint that is whole, and a sentence for each broken one that was passed over."""
+    """Return the newest checkpoint that is whole, with all it needs, and a sentence for each that was passed over."""
     passed_over: list[str] = []
+    reasons: dict[str, str | None] = {}
     for directory in sorted(root.glob("step-*"), reverse=True):
-        reason = problem(directory)
-        if reason is None:
+        needed = [directory.name, *_needs(directory)]
+        for name in needed:
+            reasons.setdefault(name, problem(root / name))
+        broken = next((name for name in needed if reasons[name]), None)
+        if broken is None:
             return directory, passed_over
-        passed_over.append(f"{directory} is broken and was passed over: {reason}")
+        told = "is broken" if broken == directory.name else f"needs {broken}, which is broken,"
+        passed_over.append(f"{directory} {told} and was passed over: {reasons[broken]}")
     return None, passed_over
 
 
-def clean(root: Path, keep_steps: Sequence[int | None]) -> None:
-    """Remove all but the newest checkpoints, those of `keep_steps`, and what crashes left half-written."""
+def clean(root: Path, step: int, keep_steps: Iterable[int | None]) -> None:
+    """After the checkpoint of `step` is written: keep it, the one before it, those of `keep_steps`, and no other.
+
+    One of a later step was passed over, for it is broken; if it counted, the good ones would be removed in its place.
+    """
     kept = {step_directory(root, step) for step in keep_steps if step is not None}
     checkpoints = sorted(root.glob("step-*"))
-    for directory in checkpoints[:-KEEP]:
-        if directory not in kept:
-            shutil.rmtree(directory)
-    for leftover in root.glob(".step-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    kept.update([one for one in checkpoints if one <= step_directory(root, step)][-KEEP:])
+    try:
+        for directory in checkpoints:
+            if directory not in kept:
+                _remove(directory)
+    except OSError as error:
+        raise RunError(f"{directory}: could not be removed: {error.strerror or error}") from error
+    mend(root)
 
 
 def file_hash(path: Path) -> str:
@@ -100,11 +146,41 @@ def file_hash(path: Path) -> str:
 
 
 def _not_written(path: Path, error: Exception) -> str:
+    if not path.parent.is_dir():
+        return f"{path}: could not be written: {path.parent} is gone"
     reason = getattr(error, "strerror", None) or error
     return f"{path}: could not be written: {reason}. What was there before is untouched"
 
 
-def _seal(directory: Path) -> None:
+def _before(final: Path) -> Path:
+    return final.with_name(f".{final.name}.before")
+
+
+def _put_back(before: Path) -> None:
+    """Put back what stepped aside, unless what took its place is there: then remove it."""
+    final = before.with_name(before.name[1:].removesuffix(".before"))
+    with suppress(OSError):
+        if final.exists():
+            shutil.rmtree(before, ignore_errors=True)
+        elif before.exists():
+            before.rename(final)
+
+
+def _needs(directory: Path) -> list[str]:
+    try:
+        return [str(name) for name in json.loads((directory / MANIFEST).read_text(encoding="utf-8")).get("needs", [])]
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return []  # its manifest is broken: that is told first
+
+
+def _remove(directory: Path) -> None:
+    """Remove a directory; after a crash it is there, or a leftover."""
+    aside = directory.with_name(f".{directory.name}.{uuid.uuid4().hex[:8]}")
+    directory.rename(aside)
+    shutil.rmtree(aside)
+
+
+def _seal(directory: Path, needs: Iterable[str]) -> None:
     inside = sorted(directory.rglob("*"))
     files = [path for path in inside if path.is_file()]
     for path in inside:  # folders too, or the names in them could be lost
@@ -112,7 +188,8 @@ def _seal(directory: Path) -> None:
     listed = {
         str(path.relative_to(directory)): {"bytes": path.stat().st_size, "sha256": file_hash(path)} for path in files
     }
-    (directory / MANIFEST).write_text(json.dumps({"files": listed}, indent=1), encoding="utf-8")
+    manifest = {"files": listed, "needs": sorted(set(needs) - {directory.name})}
+    (directory / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     _sync(directory / MANIFEST)
     _sync(directory)
 

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,9 +82,73 @@ def test_a_disk_that_takes_no_more_is_one_error_and_leaves_nothing_half_written(
 def test_the_best_and_the_last_two_checkpoints_are_kept(tmp_path: Path) -> None:
     for step in range(1, 8):
         write(checkpoint.step_directory(tmp_path, step), str(step))
-    (tmp_path / ".step-00000009.crashed").mkdir()
-    checkpoint.clean(tmp_path, [3, None])
+    (tmp_path / ".step-00000009.0123abcd").mkdir()
+    checkpoint.clean(tmp_path, 7, [3, None])
     assert sorted(path.name[-1] for path in tmp_path.iterdir()) == ["3", "6", "7"]
+
+
+def test_broken_checkpoints_of_later_steps_do_not_push_out_the_one_just_written(tmp_path: Path) -> None:
+    """The two newest broke, and the run went on from the one before, or from the beginning."""
+    for step in (1, 5, 6):
+        write(checkpoint.step_directory(tmp_path, step), str(step))
+    for step in (5, 6):
+        (checkpoint.step_directory(tmp_path, step) / "a").write_text("broken")
+    write(checkpoint.step_directory(tmp_path, 2), "2")
+    checkpoint.clean(tmp_path, 2, [])
+    assert checkpoint.newest_good(tmp_path) == (checkpoint.step_directory(tmp_path, 2), [])
+    assert sorted(path.name[-1] for path in tmp_path.iterdir()) == ["1", "2"]
+
+
+def test_a_checkpoint_whose_bundle_would_be_made_of_a_broken_one_is_passed_over(tmp_path: Path) -> None:
+    steps = [checkpoint.step_directory(tmp_path, step) for step in (1, 2, 3)]
+    for step, needs in zip(steps, ([], [steps[1].name], [steps[1].name, steps[2].name]), strict=True):
+        with checkpoint.written_atomically(step, needs) as aside:
+            (aside / "a").write_text(step.name)
+    assert checkpoint.newest_good(tmp_path) == (steps[2], [])
+    (steps[1] / "a").unlink()
+    found, passed_over = checkpoint.newest_good(tmp_path)
+    assert found == steps[0]
+    assert f"{steps[2]} needs {steps[1].name}, which is broken, and was passed over" in passed_over[0]
+    assert f"{steps[1]} is broken and was passed over" in passed_over[1]
+
+
+def test_what_is_replaced_is_put_back_after_a_crash_between_the_two_renames(tmp_path: Path) -> None:
+    write(tmp_path / "model", "old")
+    (tmp_path / "model").rename(tmp_path / ".model.before")
+    (tmp_path / ".model.0123abcd").mkdir()
+    (tmp_path / ".metrics.jsonl.0123abcd").touch()
+    (tmp_path / ".hidden").touch()
+    checkpoint.mend(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "model"]
+    assert checkpoint.problem(tmp_path / "model") is None
+    shutil.copytree(tmp_path / "model", tmp_path / ".model.before")
+    write(tmp_path / "model", "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "model"]
+    assert (tmp_path / "model" / "a").read_text() == "new"
+
+
+def test_a_failure_to_replace_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "model", "old")
+    rename = Path.rename
+
+    def fail(path: Path, target: Path) -> Path:
+        if target.name == "model" and not path.name.endswith(".before"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(inarch.RunError, match="untouched"):
+        write(tmp_path / "model", "new")
+    assert (tmp_path / "model" / "a").read_text() == "old" and checkpoint.problem(tmp_path / "model") is None
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_folder_that_vanished_is_not_made_anew(tmp_path: Path) -> None:
+    with pytest.raises(inarch.RunError, match="is gone"):
+        write(tmp_path / "run" / "checkpoints" / "step-00000001", "text")
+    with pytest.raises(inarch.RunError, match=f"{tmp_path / 'run'} is gone"):
+        checkpoint.write_atomically(tmp_path / "run" / "metrics.jsonl", "text")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_keeps_its_best_checkpoint_and_bundles_it(toy_recipe: Path, tmp_path: Path) -> None:

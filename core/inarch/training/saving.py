@@ -21,10 +21,13 @@ def save(job: Job, state: RunState, optimizer: Any, average: Ema | None, scaler:
     accelerator, root = job.accelerator, job.directory / "checkpoints"
     generators = gather_object([states.random_state(accelerator.device)])
     if accelerator.is_main_process:
-        with written_atomically(step_directory(root, state.step)) as aside:
-            states.save(aside, state, job.model, optimizer, average, scaler, generators)
         combined = [*(step for _, step in state.kept), *state.ends] if job.keeps else []
-        clean(root, [state.best_step, *combined])
+        kept = [step for step in (state.best_step, *combined) if step is not None]
+        with written_atomically(
+            step_directory(root, state.step), [step_directory(root, n).name for n in kept]
+        ) as aside:
+            states.save(aside, state, job.model, optimizer, average, scaler, generators)
+        clean(root, state.step, kept)
     accelerator.wait_for_everyone()
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from inarch import document, recipe
-from inarch.checkpoint import write_atomically
+from inarch.checkpoint import is_leftover, mend, write_atomically
 from inarch.errors import RecipeError, RunError
 from inarch.recipe import Recipe
+from inarch.workflows import lock
+from inarch.workflows.lock import locked as locked
 
 Data = Mapping[str, Mapping[str, Any]]
 
@@ -32,7 +34,7 @@ def refuse_taken(directory: Path, wanted: Recipe, resume: bool, backbone: bool =
     backbone: the backbone's options are all known; before it is built, they are as the recipe gives them.
     name: the file with the recipe; a comparison's is called otherwise.
     """
-    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+    if _is_unused(directory):
         return False
     kind = "run" if name == RECIPE else "comparison"
     if not (directory / name).is_file():
@@ -53,16 +55,40 @@ def refuse_taken(directory: Path, wanted: Recipe, resume: bool, backbone: bool =
 
 
 def open_for(directory: Path, resolved: Recipe, resume: bool, data: Data, name: str = RECIPE) -> None:
-    """Make the run directory, or accept an existing one to resume; never touch one that holds something else."""
+    """Make the run directory, or accept an existing one to resume; never touch one that holds something else.
+
+    What a crash left half-written in it is put right.
+    """
     if refuse_taken(directory, resolved, resume, name=name):
         refuse_other_data(directory, data)
+        mend(directory)
         return
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{directory}: {error.strerror or error}") from None
+    mend(directory)
     write_atomically(directory / DATA, json.dumps(data, indent=1))
     write_atomically(directory / name, resolved.to_yaml())
+
+
+def _is_unused(directory: Path) -> bool:
+    """Say whether a directory is missing, or empty but for what is left of a run that ended before it began."""
+    try:
+        if not directory.is_dir():
+            return not directory.exists()
+        return all(path.name == lock.NAME or is_leftover(path) or _is_data(path) for path in directory.iterdir())
+    except OSError as error:
+        raise RunError(f"{directory}: {error.strerror or error}") from None
+
+
+def _is_data(path: Path) -> bool:
+    """Say whether a file is the one that `open_for` writes first."""
+    try:
+        found = json.loads(path.read_bytes()) if path.name == DATA else {}
+        return bool(found) and all(entry.keys() == {"examples", "sha256"} for entry in found.values())
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def refuse_other_data(directory: Path, data: Data) -> None:

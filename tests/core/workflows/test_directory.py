@@ -1,5 +1,6 @@
 """A run directory is used once, resumed by the same recipe, and never overwritten."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,21 @@ def test_a_recipe_of_a_run_that_cannot_be_read_is_a_run_error(run: Path) -> None
     (run / "recipe.yaml").write_text("name: [")
     with pytest.raises(RunError, match="the recipe of the run cannot be read"):
         directory.recipe_of(run)
+
+
+def test_what_a_run_left_that_ended_before_it_began_is_no_hindrance(toy_recipe: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    inarch.train(toy_recipe, {"train.epochs": 1}, out=run)
+    data = (run / "data.json").read_bytes()
+    shutil.rmtree(run)
+    run.mkdir()
+    (run / "data.json").write_bytes(data)
+    for name in (".lock", ".recipe.yaml.0123abcd", ".data.json.4567cdef"):
+        (run / name).touch()
+    inarch.train(toy_recipe, {"train.epochs": 1}, out=run)
+    assert not list(run.glob(".*.*"))
+    shutil.rmtree(run)
+    run.mkdir()
+    (run / "data.json").write_text('{"mine": {"examples": 3}}')
+    with pytest.raises(RunError, match="holds no run"):
+        inarch.train(toy_recipe, {"train.epochs": 1}, out=run)
