@@ -87,7 +87,7 @@ def compute(metric: Any, compared: Any, targets: Any) -> float:
     torchmetrics warns where a class has no example, or where all values are alike, as in small splits and resamples.
     """
     with warnings.catch_warnings():
-        rare = "No (positive|negative) samples|The variance of predictions or target is close to zero"
+        rare = "No (positive|negative) samples|The variance of predictions or target is|Average precision score for one"
         warnings.filterwarnings("ignore", category=UserWarning, message=rare)
         metric.reset()
         metric.update(compared, targets)

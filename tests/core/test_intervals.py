@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import binom
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
+from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassAveragePrecision
 from torchmetrics.regression import MeanAbsoluteError, PearsonCorrCoef, R2Score
 
 from inarch.intervals import Estimate, estimate
@@ -86,6 +86,12 @@ def test_a_metric_on_predictions_has_the_interval_of_the_same_one_on_scores_and_
 def test_a_metric_that_is_not_defined_on_one_example_is_not_a_number() -> None:
     found = estimate({"r2": R2Score()}, torch.ones(1), torch.ones(1), None)["r2"]
     assert np.isnan(found.value) and found.low is None
+
+
+def test_a_class_without_an_example_is_no_warning() -> None:
+    truth = torch.tensor([0, 1, 0, 1])
+    found = estimate({"x": MulticlassAveragePrecision(3, average="macro")}, torch.eye(3)[truth], truth, None)["x"]
+    assert found.value == 1  # the mean of the other two
 
 
 def test_values_that_are_all_alike_are_no_warning() -> None:

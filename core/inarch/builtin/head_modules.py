@@ -123,7 +123,7 @@ class Multilabel(_Linear):
 
     def encode(self, targets: Sequence[Any]) -> Tensor:
         """Return 0 or 1 for each label (B, C)."""
-        encoded = torch.zeros(len(targets), len(self.classes))
+        encoded = torch.zeros(len(targets), len(self.classes), dtype=torch.int64)
         for row, target in enumerate(targets):
             for label in split_labels(target):
                 encoded[row, self.values[label]] = 1

@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from sklearn.utils.class_weight import compute_class_weight
 
-from inarch import Dataset, Features, Head, RecipeError, Rows, Targets
+from inarch import Dataset, Features, Head, RecipeError, Rows, Targets, plugins
 from inarch.builtin import targets as reading
 from inarch.builtin.heads import classifier, multilabel, regressor
 from inarch.errors import DataError
+from inarch.intervals import compute
 
 CLASSES = ["a"] * 6 + ["b"] * 3 + ["c"]
 LABELS = ["x;y", "x", "", "y", "x;z"] * 2
@@ -121,6 +122,15 @@ def test_predictions_are_named_and_scored() -> None:
     head, *_ = make("multilabel", threshold=0.6)
     (found,) = head.predict(torch.tensor([[2.0, 0.0, 3.0]]))
     assert found["labels"] == ["x", "z"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_metric_of_a_heads_kind_takes_what_the_head_makes(case: str) -> None:
+    head, outputs, truth = make(case)
+    targets = targets_of(*CASES[case][1:])
+    fitting = [e for e in plugins.loaded().components["metrics"].values() if targets.kind in e.facts["kinds"]]
+    found = {entry.name: compute(entry.build(targets), head.scores(outputs), truth) for entry in fitting}
+    assert len(found) >= 4 and np.isfinite(list(found.values())).all(), found
 
 
 @pytest.mark.parametrize(("pooling", "expected"), [("mean", [2.0, 3.0]), ("max", [3.0, 4.0])])
