@@ -1,9 +1,10 @@
 """What tests share: a small table of vectors, a recipe over it, tiny models, a cache of their own, the command line."""
 
 import os
+import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 TOY = Path(__file__).parent / "toy"
+OFFLINE = Path(__file__).parent / "offline" / "sitecustomize.py"
+runpy.run_path(str(OFFLINE))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reaches beyond this machine, nor does a process that it starts; trying fails the suite."""
+    reached = tmp_path_factory.mktemp("offline") / "reached"
+    os.environ["INARCH_REACHED"] = str(reached)
+    yield
+    assert not reached.exists(), f"these wanted the network:\n{reached.read_text(encoding='utf-8')}"
 
 
 @pytest.fixture(scope="session", autouse=True)

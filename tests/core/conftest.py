@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import TOY
+from conftest import OFFLINE, TOY
 from marked import write_marked
 
 HEAVY = ("torch", "timm", "torchvision", "transformers", "accelerate", "torchmetrics")
@@ -36,7 +36,7 @@ def refused(tmp_path: Path) -> Refused:
     """
     spy = tmp_path / "spy"
     spy.mkdir()
-    (spy / "sitecustomize.py").write_text(SPY)
+    (spy / "sitecustomize.py").write_text(SPY + OFFLINE.read_text())
 
     def run(*arguments: object, light: bool = True, path: Path | None = None) -> str:
         before = _files(tmp_path)
