@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list
 
 from inarch import plugins
 from inarch.data.loaders import Examples
@@ -22,12 +23,14 @@ from inarch.parts import describe
 from inarch.recipe import Component, Recipe
 from inarch.training.job import Job
 from inarch.training.progress import Progress
+from inarch.training.waiting import timeout, waiting_for
 from inarch.workflows.check import Checked, refuse_many
 
 
 def start_processes() -> Accelerator:
     """Start accelerate, and refuse to run with fewer processes than were asked for."""
-    accelerator = _accelerator()
+    with waiting_for("starting"):
+        accelerator = _accelerator()
     wanted = int(os.environ.get("INARCH_PROCESSES", "0"))
     several = {"ACCELERATE_MIXED_PRECISION", "MASTER_PORT"} <= os.environ.keys() and "WORLD_SIZE" not in os.environ
     if (wanted and accelerator.num_processes != wanted) or several:
@@ -151,4 +154,6 @@ def on_main_first(accelerator: Accelerator, action: Callable[[], None]) -> None:
 
 
 def _accelerator(**options: Any) -> Accelerator:
-    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no", **options)
+    # one more, for accelerate drops what it takes for its default, and torch's own, for another backend, is longer
+    group = InitProcessGroupKwargs(timeout=timeout() + timedelta(microseconds=1))
+    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no", kwargs_handlers=[group], **options)
