@@ -5,6 +5,7 @@ Light: finds a package's file by the distribution's metadata and never imports t
 
 import os
 import re
+import stat
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import metadata
@@ -16,6 +17,21 @@ from inarch.silence import quiet
 PREFIX = "package:"
 _LOCAL = re.compile(r"package:|[./~]|[^/]*$|.*/.*/")
 """What cannot be owner/name of the hub. (Of the few models of the hub without an owner, each has one by now.)"""
+
+
+_KINDS = {
+    stat.S_IFREG: "a file",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def kind(path: Path) -> str:
+    """Say what is at a path, `a file` or `a folder`: whoever opens a pipe may wait for ever. OSError: nothing is."""
+    return _KINDS[stat.S_IFMT(path.stat().st_mode)]
 
 
 def locate(address: str | Path, error: type[InarchError]) -> Path:

@@ -12,9 +12,12 @@ from typing import Any
 
 import yaml
 
+from inarch.addresses import kind
 from inarch.errors import RecipeError
 
 MAX_BYTES = 1_000_000
+MOST_VALUES = 100_000  # which take 4 s to read
+DEEPEST = 50  # levels; Python's own limit would end reading at about 300, and writing elsewhere
 
 Key = tuple[str | int, ...]
 
@@ -51,6 +54,8 @@ class Document:
     def override(self, dotted: str, value: Any) -> None:
         """Put a value in place of the one at a key such as ``train.epochs``."""
         parts = tuple(dotted.split("."))
+        if len(parts) > DEEPEST:
+            raise RecipeError(f"override '{dotted[:50]}...': nested more than {DEEPEST} levels deep")
         here = self.data
         for depth, part in enumerate(parts[:-1]):
             below = here.get(part)
@@ -79,6 +84,8 @@ class Document:
 def load(path: Path) -> Document:
     """Read a file whose top level is a mapping."""
     try:
+        if kind(path) != "a file":
+            raise RecipeError(f"{path}: expected a file, found {kind(path)}")
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
         text = raw.decode("utf-8")
@@ -104,17 +111,28 @@ def parse(text: str, source: str) -> Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses what could hide in a recipe: tags, which can name code, and anchors, which can grow without end."""
+    """Refuses what could hide in a recipe: tags, which can name code, and what takes the machine's time or memory."""
+
+    depth = values = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Look at the next event before a node is made of it."""
         event = self.peek_event()  # type: ignore[no-untyped-call]
+        self.values += 1
+        if self.values > MOST_VALUES:
+            raise _Refused(None, None, f"more than {MOST_VALUES:,} values; is this a recipe?", event.start_mark)
+        if self.depth == DEEPEST:
+            raise _Refused(None, None, f"nested more than {DEEPEST} levels deep", event.start_mark)
         if getattr(event, "anchor", None):
             said = "anchors and aliases are not allowed; put quotes around text that starts with * or &"
             raise _Refused(None, None, said, event.start_mark)
         if getattr(event, "tag", None):
             raise _Refused(None, None, f"the tag '{event.tag}' is not allowed in a recipe", event.start_mark)
-        return super().compose_node(parent, index)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
 
 
 class _Refused(yaml.MarkedYAMLError):
@@ -135,8 +153,6 @@ def _read(text: str, source: str, lines: dict[Key, int], texts: dict[Key, str]) 
         raise RecipeError(f"{source}{line}: {said}{hint}") from None
     except yaml.reader.ReaderError as error:
         raise RecipeError(f"{source}: not text: character {error.position} is {chr(error.character)!r}") from None
-    except RecursionError:
-        raise RecipeError(f"{source}: nested too deeply") from None
 
 
 class _Builder:

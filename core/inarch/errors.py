@@ -13,9 +13,18 @@ The command line prints the message after ``Error:`` and exits with 2. Anything 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LONGEST = 4_000
+"""Characters of a message; what a file holds can be far longer, and what stands beside it must be seen."""
+
 
 class InarchError(Exception):
-    """The base of all errors that a user can mend."""
+    """The base of all errors that a user can mend.
+
+    Its message may quote a file: it is one line, and no part of it can steer a terminal.
+    """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class RecipeError(InarchError):
@@ -36,6 +45,13 @@ class WeightsError(InarchError):
 
 class RunError(InarchError):
     """Something that a run left behind, or should have left, cannot be used."""
+
+
+def printable(text: str) -> str:
+    """Return text as a terminal may be given it: what is no visible character as Python writes it, `\\x1b`."""
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST // 2]} [{len(text) - LONGEST:,} characters] {text[-LONGEST // 2 :]}"
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def unknown(what: str, found: object, allowed: Iterable[object]) -> str:

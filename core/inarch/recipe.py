@@ -262,10 +262,11 @@ def _plain_component(component: Component) -> Any:
 
 
 def _refuse_repeated(metrics: Sequence[Component], document: Document) -> None:
-    names = [metric.name for metric in metrics]
+    names = set()
     for metric in metrics:
-        if names.count(metric.name) > 1:
+        if metric.name in names:
             raise RecipeError(f"{document.where(metric.key)}: the metric '{metric.name}' is listed twice")
+        names.add(metric.name)
 
 
 def _check_metric_names(recipe: Recipe) -> None:
