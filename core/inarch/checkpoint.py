@@ -6,9 +6,10 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 
@@ -61,9 +62,9 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def folder(path: Path) -> Path:
-    """Make a folder in one that exists, or raise RunError; return it."""
+    """Make a folder, unless there is one, or raise RunError; return it."""
     try:
-        path.mkdir(exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(f"{_not_written(path, error)}.") from error
     return path
@@ -88,17 +89,38 @@ def mend(directory: Path) -> None:
 
 def problem(directory: Path) -> str | None:
     """Say why a directory written by `written_atomically` must not be used, or None if it is whole."""
+    return next(damages(directory), None)
+
+
+def damages(directory: Path) -> Iterator[str]:
+    """Yield how the files of a directory differ from its manifest, or that there is none; files beside are ignored."""
     try:
         files = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))["files"]
-        for name, expected in files.items():
-            path = directory / name
-            if path.stat().st_size != expected["bytes"]:
-                return f"{name} has {path.stat().st_size} bytes instead of {expected['bytes']}"
-            if file_hash(path) != expected["sha256"]:
-                return f"{name} does not match its hash"
+        if not files:
+            yield f"{MANIFEST} lists no file"
+        yield from (reason for name, facts in files.items() if (reason := damage(directory, name, facts)))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        return f"no valid manifest or file: {error}"
-    return None if files else f"{MANIFEST} lists no file"
+        yield f"no valid manifest or file: {error}"
+
+
+def damage(directory: Path, name: str, facts: Mapping[str, Any]) -> str | None:
+    """Say how a file differs from what a manifest says of it, or return None."""
+    path = directory / name
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        return f"{name} lies elsewhere"
+    if not path.is_file():
+        return f"{name} is missing"
+    try:
+        if path.stat().st_size != facts["bytes"]:
+            return f"{name} has {path.stat().st_size} bytes instead of {facts['bytes']}"
+        return None if file_hash(path) == facts["sha256"] else f"{name} does not match its hash"
+    except (OSError, KeyError, TypeError) as error:
+        return f"{name}: no valid manifest or file: {error}"
+
+
+def facts_of(path: Path) -> dict[str, Any]:
+    """Return what a manifest says of a file."""
+    return {"bytes": path.stat().st_size, "sha256": file_hash(path)}
 
 
 def step_directory(root: Path, step: int) -> Path:
@@ -182,12 +204,9 @@ def _remove(directory: Path) -> None:
 
 def _seal(directory: Path, needs: Iterable[str]) -> None:
     inside = sorted(directory.rglob("*"))
-    files = [path for path in inside if path.is_file()]
     for path in inside:  # folders too, or the names in them could be lost
         _sync(path)
-    listed = {
-        str(path.relative_to(directory)): {"bytes": path.stat().st_size, "sha256": file_hash(path)} for path in files
-    }
+    listed = {str(path.relative_to(directory)): facts_of(path) for path in inside if path.is_file()}
     manifest = {"files": listed, "needs": sorted(set(needs) - {directory.name})}
     (directory / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     _sync(directory / MANIFEST)

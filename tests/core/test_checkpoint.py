@@ -166,7 +166,7 @@ def test_a_run_keeps_its_best_checkpoint_and_bundles_it(toy_recipe: Path, tmp_pa
     [
         (lambda d: (d / "a").write_text("bigger than it was"), "bytes instead of"),
         (lambda d: (d / "a").write_text("tex7"), "does not match its hash"),
-        (lambda d: (d / "a").unlink(), "no valid manifest or file"),
+        (lambda d: (d / "a").unlink(), "a is missing"),
         (lambda d: (d / "manifest.json").write_text("{"), "no valid manifest or file"),
         (lambda d: (d / "manifest.json").write_text("[]"), "no valid manifest or file"),
     ],

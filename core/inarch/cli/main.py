@@ -22,6 +22,7 @@ VERBS = {
     "list": "List what recipes can name, with options.",
     "plugins": "List the plugins, and what is wrong with broken ones.",
     "show": "Show what a run did.",
+    "verify": "Hash again everything that a run left behind.",
     "cache": "Show the stored features, and keep them small.",
 }
 

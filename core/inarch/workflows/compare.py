@@ -11,7 +11,7 @@ from inarch import plugins, recipe
 from inarch.errors import InarchError, RecipeError, RunError, unknown
 from inarch.recipe import Recipe
 from inarch.training.progress import Progress
-from inarch.workflows import cells, directory
+from inarch.workflows import cells, directory, manifest
 from inarch.workflows.cells import Candidate, Cell
 from inarch.workflows.check import Checked, check, summary
 from inarch.workflows.fitness import refuse_misfit
@@ -143,6 +143,11 @@ def _metric(base: Recipe, wanted: str | None) -> str:
 
 def run(plan: Plan, progress: Progress) -> Comparison:
     """Train the cells that are not finished, then compare all that are."""
+    with directory.locked(plan.directory, progress.say):
+        return _run(plan, progress)
+
+
+def _run(plan: Plan, progress: Progress) -> Comparison:
     from inarch.workflows.outcome import summarise, write  # brings torch
 
     main = os.environ.get("RANK", "0") == "0"  # of several processes
@@ -159,7 +164,9 @@ def run(plan: Plan, progress: Progress) -> Comparison:
     if not main:
         return Comparison(plan.directory, {"results": [], "cells": []}, [])
     compared = summarise(plan, failed, equal(plan))
-    return Comparison(plan.directory, compared, write(plan.directory, compared))
+    pictures = write(plan.directory, compared)
+    manifest.seal(plan.directory)
+    return Comparison(plan.directory, compared, pictures)
 
 
 def equal(plan: Plan) -> str:

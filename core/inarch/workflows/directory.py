@@ -11,6 +11,7 @@ from inarch.errors import RecipeError, RunError
 from inarch.recipe import Recipe
 from inarch.workflows import lock
 from inarch.workflows.lock import locked as locked
+from inarch.workflows.manifest import unseal
 
 Data = Mapping[str, Mapping[str, Any]]
 
@@ -57,11 +58,12 @@ def refuse_taken(directory: Path, wanted: Recipe, resume: bool, backbone: bool =
 def open_for(directory: Path, resolved: Recipe, resume: bool, data: Data, name: str = RECIPE) -> None:
     """Make the run directory, or accept an existing one to resume; never touch one that holds something else.
 
-    What a crash left half-written in it is put right.
+    What a crash left half-written in it is put right, and it counts as not ended until its manifest is written again.
     """
     if refuse_taken(directory, resolved, resume, name=name):
         refuse_other_data(directory, data)
         mend(directory)
+        unseal(directory)
         return
     try:
         directory.mkdir(parents=True, exist_ok=True)

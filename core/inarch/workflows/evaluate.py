@@ -8,9 +8,11 @@ from inarch.errors import RunError, listing, unknown
 from inarch.evaluation import build_metrics, evaluate
 from inarch.intervals import Estimate
 from inarch.training.job import evaluation_batch_size
+from inarch.workflows import directory as directories
 from inarch.workflows.check import check
 from inarch.workflows.directory import recipe_of, refuse_other_data
-from inarch.workflows.finish import measure
+from inarch.workflows.finish import ANSWERS, measure
+from inarch.workflows.manifest import rewriting
 from inarch.workflows.start import make_examples, start_processes
 
 
@@ -30,4 +32,5 @@ def evaluate_run(directory: Path, split: str) -> Mapping[str, Estimate]:
     examples = make_examples(checked, split, model)
     seen = evaluate(model, examples, evaluation_batch_size(recipe), accelerator, workers=0)
     metrics = build_metrics(checked.components["metrics"], opened.targets)
-    return {"loss": Estimate(seen.loss), **measure(directory, split, model, seen, examples, metrics)}
+    with directories.locked(directory), rewriting(directory, [f"predictions/{split}{end}" for end in ANSWERS]):
+        return {"loss": Estimate(seen.loss), **measure(directory, split, model, seen, examples, metrics)}

@@ -12,6 +12,7 @@ import torch
 
 from inarch import answers, bundle, checkpoint, intervals, report
 from inarch.data.loaders import Examples, Item
+from inarch.errors import RunError
 from inarch.evaluation import Evaluated, predictions, write_predictions
 from inarch.interfaces.dataset import Stream
 from inarch.intervals import Estimate
@@ -20,11 +21,14 @@ from inarch.training.combination import load_chosen
 from inarch.training.job import Job, evaluation_batch_size
 from inarch.training.probe import evaluate_split
 from inarch.training.state import RunState
+from inarch.workflows import manifest
 from inarch.workflows.check import Checked, refuse_many
 from inarch.workflows.other_runs import bundles_of_runs
 from inarch.workflows.start import build_strategy, resolve
 
 PARITY_EXAMPLES = 16
+ANSWERS = (".jsonl", ".safetensors")
+"""What `measure` writes, as predictions/SPLIT and these."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,14 @@ def finish(job: Job, checked: Checked, state: RunState, started: float, measured
     seen = evaluate_split(job, job.model, examples, only_fitted)
     result = Result(job.directory, split, {}, best_step, 0.0, time.monotonic() - started)
     if job.accelerator.is_main_process:
+        if not job.directory.is_dir():  # or the rest of it would be written anew, as if that were a run
+            raise RunError(f"{job.directory} is gone; what the run wrote into it is lost")
         estimates = measure(job.directory, split, job.model, seen, examples, job.metrics)
         parity = _write_bundle(job, checked, seen, examples, plain)
         result = Result(job.directory, split, estimates, best_step, parity, time.monotonic() - started)
         job = replace(job, facts={**job.facts, **({"combined": combined} if combined else {})})
         _write_results(job, checked, result, state, seen, examples, parameters)
+        manifest.seal(job.directory)
     job.accelerator.wait_for_everyone()
     return result
 
@@ -71,10 +78,10 @@ def measure(
     """Return every metric of an evaluated split with its 95 % interval; what was answered is written into the run."""
     groups, compared = _groups_of(seen, examples), seen.compared(model)
     written = directory / "predictions" / split
-    write_predictions(written.with_suffix(".jsonl"), predictions(model, seen, examples))
-    answers.write(
-        written.with_suffix(".safetensors"), answers.collect(seen.rows, groups, compared, seen.targets, metrics)
-    )
+    lines, tensors = [written.with_suffix(suffix) for suffix in ANSWERS]
+    checkpoint.folder(written.parent)
+    write_predictions(lines, predictions(model, seen, examples))
+    answers.write(tensors, answers.collect(seen.rows, groups, compared, seen.targets, metrics))
     return intervals.estimate(metrics, compared, seen.targets, groups)
 
 

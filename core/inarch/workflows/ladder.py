@@ -7,6 +7,7 @@ that is resumed goes on where it was, and does not run them again.
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,16 +53,38 @@ class _Climb:
 def climb(checked: Checked, ladder: Ladder, out: Path | None, resume: bool, progress: Progress, train: Train) -> Result:
     """Train rungs by `train` while they pay, and make a run of the best."""
     started = time.monotonic()
-    recipe = checked.recipe
     accelerator = start.start_processes()
     progress = progress if accelerator.is_main_process else Progress()
+    directory = broadcast_object_list([directories.choose(out, checked.recipe.name, resume)])[0]
+    with ExitStack() as held:
+        start.on_main_first(accelerator, lambda: held.enter_context(directories.locked(directory, progress.say)))
+        given = _begin(checked, ladder, directory, resume, accelerator, progress, train)
+        tried, record = _run(given)
+        chosen = best(tried)
+        record["chosen"] = chosen.name
+        value = f"{given.metric} {rungs.shown(checked, chosen):.4f}"
+        record["sentences"].append(f"{chosen.name} is the best of {len(tried)} on valid: {value}")
+        progress.say(record["sentences"][-1])
+        _write(given, record)
+        return conclude(checked, directory, directory / FOLDER / chosen.name, record, accelerator, started)
+
+
+def _begin(
+    checked: Checked,
+    ladder: Ladder,
+    directory: Path,
+    resume: bool,
+    accelerator: Accelerator,
+    progress: Progress,
+    train: Train,
+) -> _Climb:
+    """Open the directory, and say in it with what the rungs are run."""
+    recipe = checked.recipe
     levers = prepare_process(accelerator.device)
     set_seed(recipe.seed)
     model = start.build_model(checked)
     examples = {name: start.make_examples(checked, name, model) for name in checked.dataset.splits}
-    resolved = start.resolve(checked, model)
-    directory = broadcast_object_list([directories.choose(out, recipe.name, resume)])[0]
-    data = checked.fingerprints()
+    resolved, data = start.resolve(checked, model), checked.fingerprints()
     start.on_main_first(accelerator, lambda: directories.open_for(directory, resolved, resume, data))
     for line in summary(checked):
         progress.say(line)
@@ -71,15 +94,7 @@ def climb(checked: Checked, ladder: Ladder, out: Path | None, resume: bool, prog
     if accelerator.is_main_process:
         checkpoint.write_atomically(directory / "environment.json", json.dumps(environment, indent=1, default=str))
     pace = _once(lambda: seconds_per_epoch(model, checked, examples, accelerator, precision))
-    given = _Climb(checked, ladder, directory, model, accelerator, progress, train, rungs.metric_of(checked), pace)
-    tried, record = _run(given)
-    chosen = best(tried)
-    record["chosen"] = chosen.name
-    value = f"{given.metric} {rungs.shown(checked, chosen):.4f}"
-    record["sentences"].append(f"{chosen.name} is the best of {len(tried)} on valid: {value}")
-    progress.say(record["sentences"][-1])
-    _write(given, record)
-    return conclude(checked, directory, directory / FOLDER / chosen.name, record, accelerator, started)
+    return _Climb(checked, ladder, directory, model, accelerator, progress, train, rungs.metric_of(checked), pace)
 
 
 def _run(given: _Climb) -> tuple[list[Tried], dict[str, Any]]:

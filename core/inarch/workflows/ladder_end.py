@@ -15,6 +15,7 @@ from inarch.evaluation import Evaluated, build_metrics, evaluate
 from inarch.intervals import Estimate
 from inarch.model import Model
 from inarch.training.job import evaluation_batch_size
+from inarch.workflows import manifest
 from inarch.workflows.check import Checked
 from inarch.workflows.finish import Result, measure
 from inarch.workflows.start import make_examples, resolve
@@ -74,6 +75,7 @@ def _write(
         seen.targets,
     )
     checkpoint.write_atomically(result.directory / "report.html", page)
+    manifest.seal(result.directory)
     return result
 
 
