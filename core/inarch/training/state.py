@@ -1,21 +1,25 @@
 """Everything that a step depends on, in one typed object, and how it is written and read back."""
 
+import hashlib
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from inarch.errors import RunError
+from inarch.training import optimizer_state
 from inarch.weights import savable
 
 STATE = "state.json"
+MODEL, AVERAGE, OPTIMIZER = "model.safetensors", "average.safetensors", "optimizer.safetensors"
 
 
 @dataclass
@@ -88,14 +92,19 @@ def save(
     scaler: Any,
     generators: list[dict[str, Any]],
 ) -> None:
-    """Write the state and all tensors into an empty directory; `generators` has one `random_state` per process."""
-    save_file(savable(model.state_dict()), directory / "model.safetensors")
+    """Write the state and all tensors into an empty directory; `generators` has one `random_state` per process.
+
+    Of the schedule nothing is kept: a rate is a function of the step alone (`optimization.rate_factor`).
+    """
+    save_file(savable(model.state_dict()), directory / MODEL)
     if average is not None:
-        save_file(savable(average.state_dict()), directory / "average.safetensors")
-    tensors, rest = _flatten_optimizer(optimizer)
-    save_file(tensors, directory / "optimizer.safetensors")
+        save_file(savable(average.state_dict()), directory / AVERAGE)
+    tensors, rest = optimizer_state.flatten(optimizer)
+    save_file(tensors, directory / OPTIMIZER)
     document = {"state": asdict(state), "optimizer": rest, "scaler": scaler.state_dict(), "random": generators}
-    (directory / STATE).write_text(json.dumps(document), encoding="utf-8")
+    document = json.loads(json.dumps(document))  # as it will be read
+    hashes = {place: _hash(value) for part in document for place, value in _places(part, document[part])}
+    (directory / STATE).write_text(json.dumps({**document, "sha256": hashes}), encoding="utf-8")
 
 
 def read(directory: Path) -> RunState:
@@ -110,12 +119,18 @@ def read(directory: Path) -> RunState:
 def restore(
     directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: nn.Module | None, scaler: Any
 ) -> None:
-    """Load all tensors back into the objects that `save` was given."""
-    model.load_state_dict(load_file(directory / "model.safetensors"))
+    """Load all tensors back into the objects that `save` was given; RunError names what is missing or does not fit."""
+    _load(model, directory / MODEL)
     if average is not None:
-        average.load_state_dict(load_file(directory / "average.safetensors"))
-    _restore_optimizer(optimizer, load_file(directory / "optimizer.safetensors"), _part(directory, "optimizer"))
-    scaler.load_state_dict(_part(directory, "scaler"))
+        _load(average, directory / AVERAGE)
+    elif (directory / AVERAGE).exists():
+        raise RunError(f"{directory / AVERAGE}: unknown; this phase of the recipe averages no weights")
+    origin = str(directory / OPTIMIZER)
+    optimizer_state.restore(optimizer, _tensors(directory / OPTIMIZER), _part(directory, "optimizer"), origin)
+    stored, own = _part(directory, "scaler"), scaler.state_dict()
+    for name in own.keys() ^ stored.keys():
+        raise RunError(f"{directory / STATE}: 'scaler.{name}' is {'missing' if name in own else 'unknown'}")
+    scaler.load_state_dict(stored)
 
 
 def processes(directory: Path) -> int:
@@ -144,47 +159,79 @@ def restore_random(directory: Path, process: int, device: torch.device) -> None:
 
 def set_random(states: Mapping[str, Any], device: torch.device, origin: str) -> None:
     """Put every random generator of this process back as `random_state` told it; a missing state is an error."""
-    for name in ["python", "numpy", "torch", *(["device"] if device.type == "cuda" else [])]:
+    setters: dict[str, Callable[[Any], None]] = {
+        "python": lambda state: random.setstate((state[0], tuple(state[1]), state[2])),
+        "numpy": lambda state: np.random.set_state(tuple(state)),
+        "torch": lambda state: torch.set_rng_state(_bytes(state)),
+    }
+    if device.type == "cuda":
+        setters["device"] = lambda state: torch.cuda.set_rng_state(_bytes(state), device)
+    for name, put in setters.items():
         if name not in states:
             raise RunError(f"{origin}: the random state of '{name}' is missing, so the run cannot go on exactly")
-    version, internal, gauss = states["python"]
-    random.setstate((version, tuple(internal), gauss))
-    np.random.set_state(tuple(states["numpy"]))
-    torch.set_rng_state(_bytes(states["torch"]))
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(_bytes(states["device"]), device)
+        try:
+            put(states[name])
+        except (ValueError, TypeError, IndexError, RuntimeError) as error:
+            raise RunError(f"{origin}: the random state of '{name}' cannot be read: {error}") from None
 
 
 def _part(directory: Path, name: str) -> Any:
+    """Read a part of the state, and refuse it where something in it is not what was written."""
     path = directory / STATE
     try:
-        return json.loads(path.read_text(encoding="utf-8"))[name]
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read: {error}") from None
-    except KeyError:
-        raise RunError(f"{path}: the part '{name}' is missing") from None
+    for needed in (name, "sha256"):
+        if not isinstance(document, dict) or needed not in document:
+            raise RunError(f"{path}: the part '{needed}' is missing")
+    part, hashes = document[name], document["sha256"]
+    for told, value, kind in ((name, part, list if name == "random" else dict), ("sha256", hashes, dict)):
+        if not isinstance(value, kind):
+            raise RunError(f"{path}: the part '{told}' cannot be read")
+    found = dict(_places(name, part))
+    for place in dict.fromkeys([*(place for place in hashes if place.split(".")[0] == name), *found]):
+        told = f"the field '{place.removeprefix('state.')}'" if name == "state" else f"'{place}'"
+        if place not in found:
+            raise RunError(f"{path}: {told} is missing")
+        if place not in hashes:
+            raise RunError(f"{path}: {told} is unknown: it has no hash")
+        if hashes[place] != _hash(found[place]):
+            raise RunError(f"{path}: {told} is not what was written")
+    return part
+
+
+def _places(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what has a hash of its own: each entry of a part, of the random states each generator."""
+    if name == "random" and isinstance(value, list):
+        for process, states in enumerate(value):
+            yield from _places(f"random.{process}", states)
+    elif isinstance(value, dict):
+        yield from ((f"{name}.{key}", entry) for key, entry in value.items())
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def _load(module: nn.Module, path: Path) -> None:
+    """Load tensors into a module; unlike torch's, also a tensor of another type is an error."""
+    stored, own = _tensors(path), module.state_dict()
+    for name in sorted(own.keys() ^ stored.keys()):
+        raise RunError(f"{path}: the tensor '{name}' is {'missing' if name in own else 'unknown'}")
+    for name, tensor in own.items():
+        there, here = ((kind.dtype, tuple(kind.shape)) for kind in (stored[name], tensor))
+        if there != here:
+            raise RunError(f"{path}: the tensor '{name}' is {there} instead of {here}")
+    module.load_state_dict(stored)
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path}: cannot be read: {error}") from None
 
 
 def _bytes(text: str) -> Tensor:
     return torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8)
-
-
-def _flatten_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    document = optimizer.state_dict()
-    tensors: dict[str, Tensor] = {}
-    numbers: dict[str, dict[str, Any]] = {}
-    for index, values in document["state"].items():
-        for name, value in values.items():
-            if isinstance(value, Tensor):
-                tensors[f"{index}.{name}"] = value.detach().cpu().contiguous()
-            else:
-                numbers.setdefault(str(index), {})[name] = value
-    return tensors, {"numbers": numbers, "groups": document["param_groups"]}
-
-
-def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], document: dict[str, Any]) -> None:
-    state: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in document["numbers"].items()}
-    for key, tensor in tensors.items():
-        index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = tensor
-    optimizer.load_state_dict({"state": state, "param_groups": document["groups"]})

@@ -1,0 +1,196 @@
+"""Promise 1: killed anywhere and resumed, a run ends with the same bits as one that was left alone.
+
+Every case is a network, a strategy, a number of processes and one of loader workers, and a chain of kills: each comes
+while the run goes on from where the one before left it. A run that was over before its kill does not count.
+"""
+
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from attempts.case import Case
+from attempts.case_kill import Group, Kill, go
+from attempts.case_small_runs import DOMAINS, write
+from cuts import ending
+
+PROMISE = "1 exact resume"
+LIMIT = 120
+"""Seconds after which a process hangs."""
+PROBE: Any = {"name": "linear_probe"}
+STRATEGIES: dict[str, Any] = {
+    "full": "full",
+    "linear_probe": PROBE,
+    "lp_ft": "lp_ft",
+    "lora": "lora",
+    "gradual_unfreezing": {"name": "gradual_unfreezing", "groups": 2},
+}
+PRELOADED = [
+    "inarch.workflows.train", "inarch.workflows.compare", "inarch_vision.backbones", "inarch_text.backbones",
+    "inarch_audio.transformers_models", "torchmetrics.classification", "timm.models", "peft",
+]  # fmt: skip
+
+
+def chains(strategy: str, fitted: bool, processes: int) -> dict[int, list[Kill]]:
+    """Return the kills of a run for each number of loader workers; with several processes one may go alone."""
+    alone, last = processes > 1, processes - 1
+    if fitted:
+        return {
+            0: [Kill("in an evaluation", 2, last, alone), Kill("writing a checkpoint", 3), Kill("writing results")],
+            2: [Kill("any time", 0.4), Kill("renaming a checkpoint", 1, 0, alone), Kill("writing the bundle", 2)],
+        }
+    between = [Kill("between phases", 1, last, alone)] if strategy in ("lp_ft", "gradual_unfreezing") else []
+    return {
+        0: [
+            Kill("in a step", 5, last, alone),
+            Kill("writing a checkpoint", 2),
+            Kill("in an evaluation", 2, 0, alone),
+            Kill("writing the bundle", 1),
+        ],
+        2: [
+            Kill("after a step", 3, last),
+            Kill("writing metrics", 1, 0, alone),
+            *between,
+            Kill("removing a checkpoint", 1),
+            Kill("any time", 0.5),
+            Kill("renaming a checkpoint", 1, 0, alone),
+        ],
+    }
+
+
+def cases(full: bool) -> list[Case]:
+    """Return every combination and what is made of several runs, or a few of them."""
+    if not full:
+        picked = [("vectors", "lp_ft", 2), ("vision", "full", 1), ("text", "linear_probe", 1), ("audio", "lora", 1)]
+        return [_case(domain, strategy, processes, (0,)) for domain, strategy, processes in picked]
+    return [
+        *(
+            _case(domain, strategy, processes, (0, 2))
+            for domain in DOMAINS
+            for strategy in STRATEGIES
+            for processes in (1, 2)
+        ),
+        *(Case(PROMISE, f"vectors, {name}, killed at any time", partial(_storm, name)) for name in STRATEGIES),
+    ]
+
+
+def _case(domain: str, strategy: str, processes: int, workers: Sequence[int]) -> Case:
+    several = "1 process" if processes == 1 else f"{processes} processes"
+    name = f"{domain}, {strategy}, {several}, workers {' and '.join(map(str, workers))}"
+    return Case(PROMISE, name, partial(_killed, domain, strategy, processes, workers))
+
+
+def _killed(domain: str, strategy: str, processes: int, workers: Sequence[int], folder: Path) -> int:
+    """Kill a run again and again for each number of workers; return how many kills came in time."""
+    by_steps = strategy == "linear_probe" and domain in ("vision", "audio")
+    chosen = {**PROBE, "solver": "steps"} if by_steps else STRATEGIES[strategy]
+    recipe = write(domain, folder, {"strategy": chosen})
+    whole, seconds = _whole(recipe, folder, processes)
+    planned = chains(strategy, strategy == "linear_probe" and not by_steps, processes)
+    landed = 0
+    for number in workers:
+        run, options = folder / f"killed, workers {number}", {"train.workers": number}
+        for kill in planned[number]:
+            came = group(train, (recipe, options, run), processes, folder / "apart", kill, seconds)
+            assert came or kill.place == "any time", f"{kill}: never reached"
+            landed += came
+        group(train, (recipe, options, run), processes, folder / "apart")
+        assert ending(run) == whole, f"workers {number}: {_difference(folder / 'whole', run)}"
+    return landed
+
+
+def _storm(strategy: str, folder: Path) -> int:
+    """Kill a run at any time, later and later; return how many kills came in time."""
+    recipe = write("vectors", folder, {"strategy": STRATEGIES[strategy]})
+    whole, seconds = _whole(recipe, folder, 1)
+    run, landed = folder / "killed", 0
+    for share in range(1, 10):
+        kill = Kill("any time", share / 10)
+        landed += group(train, (recipe, {"train.workers": 2}, run), 1, folder / "apart", kill, seconds)
+    group(train, (recipe, {"train.workers": 2}, run), 1, folder / "apart")
+    assert ending(run) == whole, _difference(folder / "whole", run)
+    return landed
+
+
+def _whole(recipe: Path, folder: Path, processes: int) -> tuple[tuple[str, str, str], float]:
+    """Leave a run alone; return what it ended with, and the seconds that it took."""
+    started = time.monotonic()
+    group(train, (recipe, {"train.workers": 0}, folder / "whole"), processes, folder)
+    return ending(folder / "whole"), time.monotonic() - started
+
+
+def _difference(whole: Path, killed: Path) -> str:
+    """Say which of the things that a run ends with differs."""
+    names = ("weights", "figures", "predictions")
+    return ", ".join(name for name, one, two in zip(names, ending(whole), ending(killed), strict=True) if one != two)
+
+
+def train(recipe: Path, options: dict[str, Any], out: Path) -> None:
+    """Begin a run, or go on with it."""
+    import inarch
+
+    inarch.train(recipe, options, out=out, resume=True)
+
+
+def group(
+    action: Callable[..., object],
+    arguments: tuple[Any, ...],
+    processes: int,
+    home: Path,
+    kill: Kill | None = None,
+    seconds: float = 0,
+) -> bool:
+    """Do something in processes of one group, and kill them; return whether the kill came before it was done.
+
+    home: where features are stored, and what processes say. seconds: what it takes without a kill.
+    """
+    home.mkdir(exist_ok=True)
+    port = _free_port()
+    started = [
+        _forked().Process(target=go, args=(action, arguments, Group(rank, processes, port), kill, home))
+        for rank in range(processes)
+    ]
+    for process in started:
+        process.start()
+    if kill is not None and kill.place == "any time":
+        wait([process.sentinel for process in started], kill.number * seconds)
+        for process in started:
+            process.kill()
+    elif processes > 1 and kill is not None:
+        wait([started[kill.process].sentinel], LIMIT)
+        for process in () if kill.alone else started:
+            process.kill()
+    for process in started:
+        process.join(LIMIT)
+    hangs = [rank for rank, process in enumerate(started) if process.is_alive()]
+    for process in started:
+        process.kill()
+        process.join()
+    told = "\n".join(path.read_text(errors="replace")[-1500:] for path in sorted(home.glob("told-*.txt")))
+    assert not hangs, f"{kill}: process {hangs} is left and hangs:\n{told}"
+    came = kill is not None and started[kill.process].exitcode == -signal.SIGKILL
+    if not came:
+        assert [process.exitcode for process in started] == [0] * processes, f"{kill}: {told}"
+    return came
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+@cache
+def _forked() -> "multiprocessing.context.ForkServerContext":
+    """Processes that start in a moment, for everything heavy is imported already."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
