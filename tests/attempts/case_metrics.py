@@ -158,6 +158,7 @@ def _seen(seen: Evaluated, model: Model) -> Iterable[bytes]:
 def _written(
     run: Path, model: Model, seen: Evaluated, examples: Examples, metrics: Mapping[str, Any]
 ) -> dict[str, str]:
+    run.mkdir()
     figures = measure(run, "test", model, seen, examples, metrics)
     files = {path.suffix: _hash([path.read_bytes()]) for path in sorted((run / "predictions").iterdir())}
     shutil.rmtree(run)

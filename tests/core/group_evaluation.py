@@ -70,6 +70,7 @@ def evaluations_by_length(accelerator: Accelerator, folder: Path) -> None:
         metrics = build_metrics([(plugins.loaded().components["metrics"]["starts"], {})], targets)
         if accelerator.is_main_process:
             name = f"{form}-{length}-{batch_size}"
+            (folder / name).mkdir()
             estimates = measure(folder / name, "test", model, seen, examples, metrics)
             figures[name] = [seen.loss, vars(estimates["starts"]), seen.skipped]
     if accelerator.is_main_process:
