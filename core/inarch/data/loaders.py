@@ -22,6 +22,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from inarch.data.inputs import Inputs, Seen, see
 from inarch.data.order import Indices
+from inarch.data.workers import deaths_told, tell_deaths
 from inarch.errors import DataError
 from inarch.interfaces.backbone import Backbone, Window
 from inarch.interfaces.dataset import Dataset, Stream
@@ -235,7 +236,10 @@ def worker_count(wanted: int | str, on_accelerator: bool, training: bool) -> int
 
 
 def load(steps: TorchDataset[Item], keys: Any, workers: int, pin: bool = False) -> Iterator[Item]:
-    """Yield the items of `keys` in order, read ahead by `workers` processes; unreadable data raises DataError here."""
+    """Yield the items of `keys` in order, read ahead by `workers` processes; unreadable data raises DataError here.
+
+    A worker that dies is a RunError, there or wherever the main thread is at that moment.
+    """
     loader: DataLoader[Item] = DataLoader(
         steps,
         sampler=keys,
@@ -246,7 +250,15 @@ def load(steps: TorchDataset[Item], keys: Any, workers: int, pin: bool = False) 
         pin_memory=pin,
         generator=torch.Generator(),  # its own, or starting workers would draw from the generator of training
     )
-    for item in loader:
+    with deaths_told(workers):
+        items = iter(loader)
+    if workers:
+        tell_deaths(workers)
+    while True:
+        with deaths_told(workers):
+            item = next(items, None)
+        if item is None:
+            return
         if "error" in item:
             raise DataError(item["error"])
         yield item

@@ -41,6 +41,8 @@ def refuse_taken(directory: Path, wanted: Recipe, resume: bool, backbone: bool =
     if not (directory / name).is_file():
         raise RunError(f"{directory} is not empty and holds no {kind}; choose another --out")
     stored, new = recipe_of(directory, name).plain(), wanted.plain()
+    if resume:  # what reads ahead changes no bit, and a run that ran out of memory goes on with fewer
+        stored["train"]["workers"] = new["train"]["workers"]
     if not backbone and resume:
         del stored["backbone"], new["backbone"]
     elif not backbone:

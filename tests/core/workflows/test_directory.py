@@ -81,3 +81,11 @@ def test_what_a_run_left_that_ended_before_it_began_is_no_hindrance(toy_recipe: 
     (run / "data.json").write_text('{"mine": {"examples": 3}}')
     with pytest.raises(RunError, match="holds no run"):
         inarch.train(toy_recipe, {"train.epochs": 1}, out=run)
+
+
+def test_a_run_may_go_on_with_another_number_of_loader_workers(run: Path, toy_recipe: Path) -> None:
+    before = (run / "metrics.jsonl").read_bytes()
+    inarch.train(toy_recipe, {"train.epochs": 1, "train.workers": 1}, out=run, resume=True)
+    assert (run / "metrics.jsonl").read_bytes() == before
+    with pytest.raises(RunError, match="different run"):
+        inarch.train(toy_recipe, {"train.epochs": 1, "train.batch_size": 7}, out=run, resume=True)

@@ -1,0 +1,62 @@
+"""A loader worker that dies ends the run with one error that says what to do."""
+
+import os
+import signal
+import time
+
+import pytest
+from torch.utils.data import Dataset as TorchDataset
+
+from inarch import interruption
+from inarch.data.loaders import Item, load
+from inarch.errors import RunError
+
+
+class Deadly(TorchDataset[Item]):
+    """Items that kill the process that reads them, from the third on."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __getitem__(self, key: int) -> Item:
+        if key >= 2:
+            os.kill(os.getpid(), self.number)
+        return {"rows": [key]}
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(signal.SIGKILL, r"killed by signal: Killed.*memory was full.*train.workers=1, it was 2.*--resume"),
+     (signal.SIGBUS, r"killed by signal: Bus error.*/dev/shm.*--resume")],
+)  # fmt: skip
+def test_a_worker_that_dies_while_it_is_waited_for(number: int, said: str) -> None:
+    with pytest.raises(RunError, match=said):
+        list(load(Deadly(number), [0, 1, 2, 3], workers=2))
+
+
+def test_a_worker_that_dies_while_the_run_computes() -> None:
+    items = load(Deadly(signal.SIGKILL), [0, 1, 2, 3], workers=1)
+    next(items)
+    with pytest.raises(RunError, match="a process that reads data died"):
+        time.sleep(20)  # as long as a step may take; the handler raises from it
+
+
+def test_workers_that_end_with_the_run_are_no_error_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a batch system sends SIGTERM to all processes at once."""
+    items = load(Deadly(signal.SIGTERM), [0, 1, 2, 3], workers=1)
+    next(items)
+    monkeypatch.setattr(interruption, "asked", lambda: signal.SIGTERM)
+    with pytest.raises(interruption.Interrupted):
+        list(items)
+
+
+class Raising(TorchDataset[Item]):
+    """Items that cannot be made."""
+
+    def __getitem__(self, key: int) -> Item:
+        raise RuntimeError("a bug in a transform")
+
+
+def test_an_exception_in_a_worker_is_what_it_was() -> None:
+    with pytest.raises(RuntimeError, match="a bug in a transform"):
+        list(load(Raising(), [0], workers=1))
