@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -83,10 +84,8 @@ def main() -> None:
         sys.exit(_fail(error.format_message()))
     except InarchError as error:
         sys.exit(_fail(str(error)))
-    except interruption.Interrupted as interrupted:
-        sys.exit(_stop(interrupted.exit_code))
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(_stop(130))
+    except (KeyboardInterrupt, click.Abort) as stop:  # click makes the other of the one
+        sys.exit(_stop(getattr(stop.__cause__ or stop, "exit_code", 128 + signal.SIGINT)))
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EIO) or error.filename:
             raise
