@@ -13,22 +13,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from inarch import checkpoint
 from inarch.data.inputs import Inputs, Seen, in_portions, kept_by
 from inarch.data.order import evaluation_batches
-from inarch.errors import RunError, WeightsError, listing
+from inarch.errors import InarchError, RunError, WeightsError, listing
 from inarch.interfaces.backbone import Backbone, Window
 from inarch.interfaces.dataset import Targets
 from inarch.model import Model, collect
+from inarch.opening import DESCRIPTION, FORMAT, WEIGHTS, Allowance, read_description
 from inarch.parts import describe, files_of, rebuild, write_files
 from inarch.plugins import Entry
-from inarch.weights import fingerprint, load_strictly, savable
+from inarch.weights import fingerprint, load_strictly, read_state, savable
 
-FORMAT = 1
-WEIGHTS, DESCRIPTION = "model.safetensors", "bundle.json"
 AHEAD = 16  # batches of which the inputs are read together, so that those of similar length share one
 TOLERANCE = 1e-3  # a larger difference between training and serving is an error; measured ones are about 1e-6
 
@@ -42,7 +41,7 @@ class Bundle:
         backbone, base = _open_backbone(directory, description)
         head = rebuild("heads", description["head"], description, {}, self.targets, backbone.num_features)
         self.model = Model(backbone, head)
-        kept = load_file(directory / WEIGHTS)
+        kept = read_state(directory / WEIGHTS)
         base -= kept.keys()
         _verify_base({name: tensor for name, tensor in self.model.state_dict().items() if name in base}, description)
         load_strictly(self.model, kept, str(directory / WEIGHTS), missing_is_fine=base)
@@ -144,14 +143,15 @@ def load(directory: Path | str) -> Bundle:
         raise RunError(
             f"{directory}: no bundle here; expected a folder such as runs/NAME/model that holds {DESCRIPTION}"
         )
-    reason = checkpoint.problem(path)
-    if reason:
-        raise RunError(f"{path}: the bundle is damaged and is not used: {reason}")
-    description = json.loads((path / DESCRIPTION).read_text(encoding="utf-8"))
-    if description.get("format") != FORMAT:
-        other, version = description.get("format"), description.get("inarch")
-        raise RunError(f"{path}: bundle format {other}, this inarch reads {FORMAT}; install inarch {version}")
-    return Bundle(path, description)
+    description = read_description(path)
+    try:
+        with Allowance(path, "strategy" in description):
+            return Bundle(path, description)
+    except InarchError:
+        raise
+    except Exception as error:  # a stranger's description can make a component raise anything
+        told = f"{DESCRIPTION} describes no model that can be built: {type(error).__name__}: {error}"
+        raise RunError(f"{path}: {told}") from error
 
 
 def write(directory: Path, model: Model, parts: Mapping[str, tuple[Entry, Mapping[str, Any]]], targets: Targets,

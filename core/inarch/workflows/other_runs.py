@@ -1,6 +1,5 @@
 """Other runs, whose bundles a strategy averages with its own weights, if they fit and share valid and test."""
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -9,12 +8,11 @@ from typing import Any
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from inarch import checkpoint
-from inarch.bundle import DESCRIPTION, WEIGHTS
-from inarch.errors import RunError, listing
+from inarch.errors import InarchError, RunError, listing
 from inarch.interfaces.strategy import Strategy
 from inarch.interfaces.strategy import Weights as State
 from inarch.model import Model
+from inarch.opening import WEIGHTS, read_description
 from inarch.workflows.check import Checked
 from inarch.workflows.directory import refuse_other_data
 
@@ -26,10 +24,10 @@ def bundles_of_runs(checked: Checked, model: Model, strategy: Strategy) -> list[
 
 def _bundle_of(checked: Checked, model: Model, run: str) -> State:
     folder = Path(run) / "model"
-    reason = checkpoint.problem(folder)
-    if reason:
-        raise RunError(f"strategy.runs: {run}: the bundle is damaged: {reason}")
-    description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    try:
+        description = read_description(folder)
+    except InarchError as error:
+        raise RunError(f"strategy.runs: {run}: {error}") from None
     _refuse(run, description, checked, model.backbone.resolved)
     refuse_other_data(Path(run), {name: values for name, values in checked.fingerprints().items() if name != "train"})
     weights = folder / WEIGHTS
