@@ -26,6 +26,7 @@ from inarch.training.probe import NoOptimizer, fit_on_features, is_fitted, plan
 from inarch.training.record import judge, publish, validate
 from inarch.training.state import RunState
 from inarch.training.stepper import Stepper
+from inarch.training.waiting import waiting_for
 
 
 def fit(job: Job, phases: list[Phase], resume_from: Path | None) -> RunState:
@@ -111,7 +112,8 @@ class _PhaseRun:
 
     def _fit(self) -> None:
         """Fit the head to stored features: one step and one epoch, however many the phase would take."""
-        found = fit_on_features(self.job, self.phase, self.state)
+        with waiting_for("fitting the head"):
+            found = fit_on_features(self.job, self.phase, self.state)
         self.state.step, self.state.epochs_done = self.state.step + 1, self.state.epochs_done + 1
         self.state.epoch = self.phase.epochs
         self.running = torch.tensor([found.loss, found.count, 0.0, 0.0], dtype=torch.float64)
@@ -140,7 +142,8 @@ class _PhaseRun:
         self.skipped += item["skipped"]
         step = state.epoch * job.steps_per_epoch + state.cursor  # in this phase, from 0
         set_rates(self.optimizer, rate_factor(step, self.total_steps, job.recipe.train))
-        total = self.stepper.step(item)
+        with waiting_for("training step {}", state.step + 1):
+            total = self.stepper.step(item)
         self.running = self.running.to(total.device) + total
         if self.average is not None:
             self.average.update(job.model, step + 1)
@@ -192,9 +195,10 @@ class _PhaseRun:
         if not self.fits:
             self.stepper.settle()
         state.loss_sum, state.loss_count, state.tokens, state.tokens_padded = self.running.tolist()
-        state.note_skipped(gather_object(self.skipped))
-        self.skipped = []
-        saving.save(self.job, state, self.optimizer, self.average, self.scaler)
+        with waiting_for("writing the checkpoint of step {}", state.step):
+            state.note_skipped(gather_object(self.skipped))
+            self.skipped = []
+            saving.save(self.job, state, self.optimizer, self.average, self.scaler)
         self.saved = (state.step, state.evaluation_due)
 
     def _finish(self) -> None:

@@ -11,6 +11,7 @@ from inarch.model import Model
 from inarch.training.job import Job
 from inarch.training.probe import evaluate_split
 from inarch.training.state import RunState
+from inarch.training.waiting import waiting_for
 
 
 def validate(job: Job, model: Model, state: RunState, frozen: bool = False) -> dict[str, float]:
@@ -20,7 +21,8 @@ def validate(job: Job, model: Model, state: RunState, frozen: bool = False) -> d
     """
     assert job.valid is not None
     job.progress.evaluating("valid")
-    seen = evaluate_split(job, model, job.valid, frozen)
+    with waiting_for("evaluating valid after step {}", state.step):
+        seen = evaluate_split(job, model, job.valid, frozen)
     state.note_skipped(seen.skipped)
     compared = seen.compared(model)
     figures = {name: compute(metric, compared, seen.targets) for name, metric in job.metrics.items()}

@@ -3,20 +3,24 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
+from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list, set_seed
 
 from inarch import checkpoint, interruption, plugins, recipe
-from inarch.data.loaders import seeded
+from inarch.data.loaders import Examples, seeded
 from inarch.interfaces.run import Run
+from inarch.interfaces.strategy import Phase
 from inarch.recipe import Recipe
 from inarch.training.hardware import choose_precision, prepare_model, prepare_process
+from inarch.training.job import Job
 from inarch.training.loop import fit
 from inarch.training.progress import Progress
+from inarch.training.waiting import waiting_for
 from inarch.workflows import directory as directories
 from inarch.workflows import teaching
 from inarch.workflows.check import Checked, check, summary
@@ -71,15 +75,37 @@ def train_checked(checked: Checked, out: Path | None, resume: bool, progress: Pr
 
 
 def _train(checked: Checked, out: Path | None, resume: bool, progress: Progress) -> Result:
-    """Train once; the processes stay together."""
+    """Train once; the processes stay together, and the directory is theirs."""
     started = time.monotonic()
-    parsed, strategy = checked.recipe, build_strategy(checked)
     accelerator = start_processes()
     progress = progress if accelerator.is_main_process else Progress()
+    directory = broadcast_object_list([directories.choose(out, checked.recipe.name, resume)])[0]
+    with ExitStack() as held, waiting_for("training in {}", directory):
+        on_main_first(accelerator, lambda: held.enter_context(directories.locked(directory, progress.say)))
+        job, planned, measured, tell = _prepare(checked, directory, resume, accelerator, progress)
+        tell("on_train_begin")
+        state = fit(job, planned, _resume_point(directory, resume, progress))
+        with waiting_for("measuring {} and writing the bundle", measured[0]):
+            result = finish(job, checked, state, started, measured)
+        for tracker in job.accelerator.trackers:
+            tracker.finish()
+        tell("on_train_end", metrics={name: estimate.value for name, estimate in result.metrics.items()})
+        return result
+
+
+def _prepare(
+    checked: Checked, directory: Path, resume: bool, accelerator: Accelerator, progress: Progress
+) -> tuple[Job, list[Phase], tuple[str, Examples], "_Hooks"]:
+    """Build what is trained, open the directory, and write down on what it is trained.
+
+    Returns the job, its phases, the split with its examples that the result is measured on, and the lifecycle hooks.
+    """
+    parsed, strategy = checked.recipe, build_strategy(checked)
     levers = prepare_process(accelerator.device)
     teacher = teaching.open_teacher(strategy)
     set_seed(parsed.seed)
-    model = build_model(checked)
+    with waiting_for("building the model"):
+        model = build_model(checked)
     names = [name for name in ("train", "valid", "test") if name in checked.dataset.splits]
     examples = {name: make_examples(checked, name, model) for name in names}
     planned = phases(checked, model)
@@ -88,7 +114,6 @@ def _train(checked: Checked, out: Path | None, resume: bool, progress: Progress)
     lesson = teaching.make_lesson(strategy, teacher, checked, model, accelerator) if teacher else None
     facts = {"teacher": teaching.describe(teacher)} if teacher else {}
     set_seed(parsed.seed, device_specific=True)  # processes must not share their dropout
-    directory = broadcast_object_list([directories.choose(out, parsed.name, resume)])[0]
     on_main_first(accelerator, lambda: directories.open_for(directory, resolved, resume, checked.fingerprints()))
     teaching.refuse_another(directory, facts)
     for line in [*summary(checked), *(f"{name}: {note}" for name in examples for note in examples[name].notes)]:
@@ -102,16 +127,10 @@ def _train(checked: Checked, out: Path | None, resume: bool, progress: Progress)
     if accelerator.is_main_process:
         checkpoint.write_atomically(directory / "environment.json", json.dumps(environment, indent=1, default=str))
     tell = _Hooks(Run(directory, resolved, checked.targets.classes, environment), accelerator.is_main_process)
-    tell("on_train_begin")
     job = make_job(checked, directory, model, examples, accelerator, precision, progress)
     job = replace(job, on_epoch_end=lambda epoch, metrics: tell("on_epoch_end", epoch=epoch, metrics=metrics),
                   lesson=lesson, facts=facts)  # fmt: skip
-    state = fit(job, planned, _resume_point(directory, resume, progress))
-    result = finish(job, checked, state, started, (names[-1], examples[names[-1]]))
-    for tracker in accelerator.trackers:
-        tracker.finish()
-    tell("on_train_end", metrics={name: estimate.value for name, estimate in result.metrics.items()})
-    return result
+    return job, planned, (names[-1], examples[names[-1]]), tell
 
 
 class _Hooks:
