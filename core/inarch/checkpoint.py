@@ -145,13 +145,14 @@ def newest_good(root: Path) -> tuple[Path | None, list[str]]:
 
 
 def clean(root: Path, step: int, keep_steps: Iterable[int | None]) -> None:
-    """After the checkpoint of `step` is written: keep it, the one before it, those of `keep_steps`, and no other.
+    """After the checkpoint of `step` is written: keep it, the one before it, what both need, those of `keep_steps`.
 
     One of a later step was passed over, for it is broken; if it counted, the good ones would be removed in its place.
     """
     kept = {step_directory(root, step) for step in keep_steps if step is not None}
     checkpoints = sorted(root.glob("step-*"))
-    kept.update([one for one in checkpoints if one <= step_directory(root, step)][-KEEP:])
+    newest = [one for one in checkpoints if one <= step_directory(root, step)][-KEEP:]
+    kept.update(newest, (root / name for one in newest for name in _needs(one)))
     try:
         for directory in checkpoints:
             if directory not in kept:
