@@ -18,7 +18,8 @@ from typing import Any
 from attempts.case import Case
 from attempts.case_kill import Group, Kill, go
 from attempts.case_small_runs import DOMAINS, write
-from cuts import ending
+
+from inarch.checkpoint import file_hash
 
 PROMISE = "1 exact resume"
 LIMIT = 120
@@ -31,9 +32,11 @@ STRATEGIES: dict[str, Any] = {
     "lora": "lora",
     "gradual_unfreezing": {"name": "gradual_unfreezing", "groups": 2},
 }
+LADDER = {"name": "auto", "rungs": ["linear_probe", "lora", "full"], "look_further": True}
 PRELOADED = [
     "inarch.workflows.train", "inarch.workflows.compare", "inarch_vision.backbones", "inarch_text.backbones",
     "inarch_audio.transformers_models", "torchmetrics.classification", "timm.models", "peft",
+    "pandas", "soundfile", "PIL.Image",
 ]  # fmt: skip
 
 
@@ -43,7 +46,7 @@ def chains(strategy: str, fitted: bool, processes: int) -> dict[int, list[Kill]]
     if fitted:
         return {
             0: [Kill("in an evaluation", 2, last, alone), Kill("writing a checkpoint", 3), Kill("writing results")],
-            2: [Kill("any time", 0.4), Kill("renaming a checkpoint", 1, 0, alone), Kill("writing the bundle", 2)],
+            2: [Kill("renaming a checkpoint", 1, 0, alone), Kill("writing the bundle", 2), Kill("any time", 0.3)],
         }
     between = [Kill("between phases", 1, last, alone)] if strategy in ("lp_ft", "gradual_unfreezing") else []
     return {
@@ -54,12 +57,12 @@ def chains(strategy: str, fitted: bool, processes: int) -> dict[int, list[Kill]]
             Kill("writing the bundle", 1),
         ],
         2: [
+            *between,
             Kill("after a step", 3, last),
             Kill("writing metrics", 1, 0, alone),
-            *between,
             Kill("removing a checkpoint", 1),
-            Kill("any time", 0.5),
             Kill("renaming a checkpoint", 1, 0, alone),
+            Kill("any time", 0.4),
         ],
     }
 
@@ -76,7 +79,9 @@ def cases(full: bool) -> list[Case]:
             for strategy in STRATEGIES
             for processes in (1, 2)
         ),
-        *(Case(PROMISE, f"vectors, {name}, killed at any time", partial(_storm, name)) for name in STRATEGIES),
+        *(Case(PROMISE, f"vectors, {name}, at any time", partial(_storm, name)) for name in STRATEGIES),
+        Case(PROMISE, "vectors, the ladder", partial(_several_runs, train, {"train.workers": 0}, LADDER)),
+        Case(PROMISE, "vectors, a comparison", partial(_several_runs, compare, ["full", "linear_probe"], "full")),
     ]
 
 
@@ -91,7 +96,7 @@ def _killed(domain: str, strategy: str, processes: int, workers: Sequence[int], 
     by_steps = strategy == "linear_probe" and domain in ("vision", "audio")
     chosen = {**PROBE, "solver": "steps"} if by_steps else STRATEGIES[strategy]
     recipe = write(domain, folder, {"strategy": chosen})
-    whole, seconds = _whole(recipe, folder, processes)
+    seconds = leave_alone(train, (recipe, {"train.workers": 0}), folder, processes)
     planned = chains(strategy, strategy == "linear_probe" and not by_steps, processes)
     landed = 0
     for number in workers:
@@ -101,34 +106,54 @@ def _killed(domain: str, strategy: str, processes: int, workers: Sequence[int], 
             assert came or kill.place == "any time", f"{kill}: never reached"
             landed += came
         group(train, (recipe, options, run), processes, folder / "apart")
-        assert ending(run) == whole, f"workers {number}: {_difference(folder / 'whole', run)}"
+        equal(run, folder / "whole")
     return landed
 
 
 def _storm(strategy: str, folder: Path) -> int:
     """Kill a run at any time, later and later; return how many kills came in time."""
     recipe = write("vectors", folder, {"strategy": STRATEGIES[strategy]})
-    whole, seconds = _whole(recipe, folder, 1)
-    run, landed = folder / "killed", 0
+    arguments = recipe, {"train.workers": 2}
+    seconds = leave_alone(train, arguments, folder, 1)
+    landed = 0
     for share in range(1, 10):
         kill = Kill("any time", share / 10)
-        landed += group(train, (recipe, {"train.workers": 2}, run), 1, folder / "apart", kill, seconds)
-    group(train, (recipe, {"train.workers": 2}, run), 1, folder / "apart")
-    assert ending(run) == whole, _difference(folder / "whole", run)
+        landed += group(train, (*arguments, folder / "killed"), 1, folder / "apart", kill, seconds)
+    group(train, (*arguments, folder / "killed"), 1, folder / "apart")
+    equal(folder / "killed", folder / "whole")
     return landed
 
 
-def _whole(recipe: Path, folder: Path, processes: int) -> tuple[tuple[str, str, str], float]:
-    """Leave a run alone; return what it ended with, and the seconds that it took."""
+def _several_runs(action: Callable[..., object], options: Any, strategy: Any, folder: Path) -> int:
+    """Kill what is made of several runs, in one run after the other; return how many kills came in time."""
+    recipe = write("vectors", folder, {"strategy": strategy})
+    leave_alone(action, (recipe, options), folder, 1)
+    kills = [Kill("in an evaluation", 2), Kill("writing the bundle"), Kill("in a step", 6), Kill("writing results"),
+             Kill("writing a checkpoint", 3), Kill("in an evaluation", 2), Kill("writing results")]  # fmt: skip
+    landed = sum(group(action, (recipe, options, folder / "killed"), 1, folder / "apart", kill) for kill in kills)
+    assert landed >= 3, f"{landed} kills came in time"
+    group(action, (recipe, options, folder / "killed"), 1, folder / "apart")
+    equal(folder / "killed", folder / "whole")
+    return landed
+
+
+def leave_alone(action: Callable[..., object], arguments: tuple[Any, ...], folder: Path, processes: int) -> float:
+    """Leave a run alone; return the seconds that it took."""
     started = time.monotonic()
-    group(train, (recipe, {"train.workers": 0}, folder / "whole"), processes, folder)
-    return ending(folder / "whole"), time.monotonic() - started
+    group(action, (*arguments, folder / "whole"), processes, folder)
+    return time.monotonic() - started
 
 
-def _difference(whole: Path, killed: Path) -> str:
-    """Say which of the things that a run ends with differs."""
-    names = ("weights", "figures", "predictions")
-    return ", ".join(name for name, one, two in zip(names, ending(whole), ending(killed), strict=True) if one != two)
+def equal(killed: Path, whole: Path) -> None:
+    """Assert that weights, figures and predictions of all runs in two folders are the same, bit by bit."""
+    kinds = ("**/model/model.safetensors", "**/metrics.jsonl", "**/predictions/*.*")
+    one, other = (
+        {str(path.relative_to(run)): file_hash(path) for kind in kinds for path in run.glob(kind)}
+        for run in (killed, whole)
+    )
+    assert len(other) >= 4, f"{whole}: {sorted(other)}"
+    differing = [name for name in one.keys() | other.keys() if one.get(name) != other.get(name)]
+    assert not differing, f"{killed.name} differs in {sorted(differing)}"
 
 
 def train(recipe: Path, options: dict[str, Any], out: Path) -> None:
@@ -136,6 +161,14 @@ def train(recipe: Path, options: dict[str, Any], out: Path) -> None:
     import inarch
 
     inarch.train(recipe, options, out=out, resume=True)
+
+
+def compare(recipe: Path, strategies: list[str], out: Path) -> None:
+    """Begin a comparison, or go on with it."""
+    from inarch.workflows.compare import compare as compare_all
+
+    found = compare_all(recipe, strategies, 2, out=out)
+    assert not found.failed, found.failed
 
 
 def group(
@@ -151,9 +184,9 @@ def group(
     home: where features are stored, and what processes say. seconds: what it takes without a kill.
     """
     home.mkdir(exist_ok=True)
-    port = _free_port()
+    port = free_port()
     started = [
-        _forked().Process(target=go, args=(action, arguments, Group(rank, processes, port), kill, home))
+        forked().Process(target=go, args=(action, arguments, Group(rank, processes, port), kill, home))
         for rank in range(processes)
     ]
     for process in started:
@@ -180,7 +213,7 @@ def group(
     return came
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -188,7 +221,7 @@ def _free_port() -> int:
 
 
 @cache
-def _forked() -> "multiprocessing.context.ForkServerContext":
+def forked() -> "multiprocessing.context.ForkServerContext":
     """Processes that start in a moment, for everything heavy is imported already."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     context = multiprocessing.get_context("forkserver")

@@ -16,8 +16,7 @@ from attempts.case import Case
 from attempts.case_kill import Group, go
 from attempts.case_signal import PLACES, SIGNALS, Ask, command_line
 from attempts.case_small_runs import write
-from attempts.kills import LIMIT, STRATEGIES, _forked, _free_port, _whole, group, train
-from cuts import ending
+from attempts.kills import LIMIT, STRATEGIES, equal, forked, free_port, group, leave_alone, train
 
 from inarch import checkpoint
 
@@ -63,22 +62,22 @@ def _case(domain: str, strategy: str, workers: int, asks: list[Ask], processes: 
 def _signalled(domain: str, strategy: str, workers: int, asks: list[Ask], processes: int, folder: Path) -> int:
     """Ask a run to end again and again; return how many signals came before it was over."""
     recipe = write(domain, folder, {"strategy": STRATEGIES[strategy]})
-    whole, _ = _whole(recipe, folder, processes)
+    leave_alone(train, (recipe, {"train.workers": 0}), folder, processes)
     run, came = folder / "asked", 0
     arguments = ["train", str(recipe), f"train.workers={workers}", "--out", str(run), "--resume"]
     for ask in asks:
         came += _ask(arguments, ask, processes, folder / f"apart-{came}")
     group(train, (recipe, {"train.workers": workers}, run), processes, folder / "apart")
-    assert ending(run) == whole, f"another end than the undisturbed run's after {asks}"
+    equal(run, folder / "whole")
     return came
 
 
 def _ask(arguments: list[str], ask: Ask, processes: int, home: Path) -> bool:
     """Go on with a run and ask it to end; see that it ends as it should, and return whether it was asked in time."""
     home.mkdir(exist_ok=True)
-    port, run = _free_port(), Path(arguments[arguments.index("--out") + 1])
+    port, run = free_port(), Path(arguments[arguments.index("--out") + 1])
     started = [
-        _forked().Process(target=go, args=(command_line, (arguments, ask, home), Group(n, processes, port), None, home))
+        forked().Process(target=go, args=(command_line, (arguments, ask, home), Group(n, processes, port), None, home))
         for n in range(processes)
     ]
     for process in started:
