@@ -5,19 +5,22 @@ import pickle
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from zipfile import ZipFile
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from inarch.addresses import locate
+from inarch.addresses import kind, locate
 from inarch.errors import WeightsError, listing
 
 
 def read_state(address: str | Path) -> dict[str, Tensor]:
     """Read a state dict from a safetensors file, or from a torch file that holds tensors only."""
     path = locate(address, WeightsError)
+    if not path.is_file():  # a pipe would be waited for
+        raise WeightsError(f"{path}: expected a file of weights, found {kind(path)}")
+    _refuse_compressed(path)
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -29,7 +32,7 @@ def read_state(address: str | Path) -> dict[str, Tensor]:
             f"{path}: holds more than tensors, so opening it could run code, and inarch does not. "
             f"Convert it to safetensors where you trust it. ({str(error).splitlines()[0]})"
         ) from None
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # what is no such file, or made to deceive, raises anything
         raise WeightsError(f"{path}: not a weights file that can be read: {error}") from None
     for key in ("state_dict", "model"):  # the two wrappers that training scripts commonly save
         if isinstance(state, dict) and isinstance(state.get(key), dict):
@@ -37,6 +40,18 @@ def read_state(address: str | Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{path}: expected a mapping from names to tensors")
     return state
+
+
+def _refuse_compressed(path: Path) -> None:
+    """Refuse what grows when it is opened: torch writes archives that are not compressed, and would open any."""
+    try:
+        with path.open("rb") as file, ZipFile(file) as archive:
+            inside = sum(entry.file_size for entry in archive.infolist())
+    except Exception:  # no archive; whoever reads it says what is wrong
+        return
+    if inside > path.stat().st_size:
+        told = f"{inside:,} bytes in a file of {path.stat().st_size:,}"
+        raise WeightsError(f"{path}: {told}; weights are not compressed, and inarch does not unpack what is")
 
 
 def load_strictly(

@@ -10,6 +10,7 @@ its header promises.
 """
 
 import os
+import stat
 from collections.abc import Mapping
 from functools import lru_cache
 from math import inf
@@ -118,6 +119,8 @@ def _source(raw: Any) -> tuple[str | bytes, Any]:
         raise ValueError("there is no such file") from None
     except (OSError, ValueError) as error:
         raise ValueError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):  # it would be waited for
+        raise ValueError("is a pipe, a socket or a device, not a file")
     return path, (path, status.st_size, status.st_mtime_ns)
 
 

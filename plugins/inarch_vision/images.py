@@ -8,6 +8,7 @@ show it; the first frame stands for an animation; colour profiles are not applie
 """
 
 import io
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -87,10 +88,21 @@ def _source(raw: Any) -> bytes | Path:
             return bytes(data)
         if path is None:
             raise ValueError("has neither bytes nor a path")
-        return Path(path)
+        return _file(Path(path))
     if isinstance(raw, str | Path) and str(raw):
-        return Path(raw)
+        return _file(Path(raw))
     raise ValueError(f"expected an image or the path of one, found {raw!r}")
+
+
+def _file(path: Path) -> Path:
+    """Refuse a pipe or a device, which would be waited for; what else cannot be read, whoever opens it says."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return path
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise ValueError("is a pipe, a socket or a device, not a file")
+    return path
 
 
 def _why_unidentified(source: bytes | Path) -> str:

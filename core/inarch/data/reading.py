@@ -25,8 +25,8 @@ def read_columns(
 ) -> Columns:
     """Return a table's columns, and the line (from 1) on which each row stands; for parquet the row, from 0."""
     suffix = path.suffix.lower()
-    if path.is_dir() or suffix not in SUFFIXES:
-        raise DataError(f"{path}: not a table; expected a file ending in {', '.join(SUFFIXES)}")
+    if suffix not in SUFFIXES or not path.is_file():  # a pipe would be waited for
+        raise DataError(f"{path}: not a table; expected a file ending in {', '.join(SUFFIXES)}{_hint(path)}")
     try:
         if suffix == ".parquet":
             return _read_parquet(path)
@@ -34,6 +34,11 @@ def read_columns(
             return _read_jsonl(path, file) if suffix == ".jsonl" else _read_csv(path, file, delimiter, columns)
     except OSError as error:
         raise DataError(f"{path}: {error}") from None
+
+
+def _hint(path: Path) -> str:
+    packed = path.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".zst")
+    return ". Archives are not opened: unpack it, and give the path of what was in it" if packed else ""
 
 
 @contextmanager
@@ -74,6 +79,20 @@ def names_file(value: Any, root: Path) -> bool:
     return isinstance(value, str) and value != "" and os.path.isfile(root / value)  # noqa: PTH113  (the other raises)
 
 
+def whole_path(value: str, root: Path) -> Path:
+    """Return the path of a file that a table in `root` names; ValueError for `../`, which leads out of the folder.
+
+    A path that is absolute is written by whoever knows this machine, and is taken as it is.
+    """
+    if not Path(value).is_absolute() and os.path.normpath(value).startswith(f"{os.pardir}{os.sep}"):
+        whole = os.path.normpath(root / value)
+        raise ValueError(
+            f"{value!r} leads out of {root}, where the table is. Write the whole path, {whole}, or put the table into a "
+            "folder that holds its files"
+        )
+    return root / value
+
+
 def _read_parquet(path: Path) -> Columns:
     import pyarrow.parquet  # here, or `inarch --help` would wait for it
 
@@ -112,9 +131,9 @@ def _read_csv(path: Path, file: TextIO, delimiter: str | None, names: list[str] 
 
 
 def _refuse_repeated(header: Sequence[str], path: Path) -> None:
-    for name in header:
-        if header.count(name) > 1:
-            raise DataError(f"{path}: two columns are called '{name}'")
+    if len(set(header)) < len(header):
+        name = next(name for name in header if header.count(name) > 1)
+        raise DataError(f"{path}: two columns are called '{name}'")
 
 
 def _read_jsonl(path: Path, file: TextIO) -> Columns:
@@ -125,7 +144,7 @@ def _read_jsonl(path: Path, file: TextIO) -> Columns:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path}, line {number}: not JSON: {error}") from None
         if not isinstance(row, dict):
             raise DataError(f"{path}, line {number}: expected an object, found {line.strip()[:40]!r}")

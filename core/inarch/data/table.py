@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from inarch.addresses import PREFIX, locate
 from inarch.data.classes import Classes, normalise
 from inarch.data.folder import SPLIT_NAMES, folder, split_files
-from inarch.data.reading import names_file, read_columns
+from inarch.data.reading import names_file, read_columns, whole_path
 from inarch.errors import DataError, RecipeError, unknown
 from inarch.interfaces.dataset import Dataset, Rows
 from inarch.schema import Address
@@ -32,7 +32,7 @@ def table(
 
     path: the file, package:DIST/FILE, or one file for each split: {train: ..., valid: ..., test: ...}.
     input: the column that the backbone reads; a list of columns for inputs of several parts. If its values name files,
-    they are relative to the table's folder.
+    they are relative to the table's folder, which `../` may not leave, or absolute.
     target: the column with the truth.
     group: a column (speaker, patient, video) whose values no split may cut through.
     split: a column that says train, valid or test.
@@ -156,11 +156,15 @@ class _Table:
         return Rows({name: _column(values) for name, values in columns.items()}, self.where)
 
     def _absolute(self, values: Sequence[Any]) -> list[str]:
-        root = self.where.path.parent
+        root, paths = self.where.path.parent, []
         for index, value in enumerate(values):
             if not names_file(value, root):
                 raise DataError(f"{self.where(index)}: there is no file {value!r} in {root}")
-        return [str(root / value) for value in values]
+            try:
+                paths.append(str(whole_path(value, root)))
+            except ValueError as error:
+                raise DataError(f"{self.where(index)}: {error}") from None
+        return paths
 
 
 def _number(value: Any) -> float:

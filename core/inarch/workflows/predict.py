@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inarch import bundle
-from inarch.data.reading import SUFFIXES, names_file, read_columns
+from inarch.data.reading import SUFFIXES, names_file, read_columns, whole_path
 from inarch.errors import DataError, listing, unknown
 
 
@@ -55,11 +55,11 @@ def _lines() -> Iterator[str]:
         yield line.decode("utf-8", "surrogateescape").rstrip("\r\n")
 
 
-def _files(folder: str, above: frozenset[tuple[int, int]] = frozenset()) -> Iterator[Path]:
+def _files(folder: str, seen: set[tuple[int, int]] | None = None) -> Iterator[Path]:
     """Yield the files below a folder as the file system lists them: sorting would hold a million names in memory.
 
-    Links to folders are followed, but not back into a folder that they lie in (`above`: device and inode). A folder
-    that cannot be listed is yielded itself, for whoever reads it to say why.
+    Links to folders are followed, but no folder is read twice (`seen`: device and inode): links among ten of them make
+    millions of ways. A folder that cannot be listed is yielded itself, for whoever reads it to say why.
     """
     try:
         status = os.stat(folder)  # noqa: PTH116  (a million names need no objects)
@@ -67,13 +67,16 @@ def _files(folder: str, above: frozenset[tuple[int, int]] = frozenset()) -> Iter
     except OSError:
         yield Path(folder)
         return
-    own = status.st_dev, status.st_ino
+    seen, own = set() if seen is None else seen, (status.st_dev, status.st_ino)
     with entries:
-        for entry in () if own in above else entries:
+        if own in seen:
+            return
+        seen.add(own)
+        for entry in entries:
             if entry.name.startswith("."):
                 continue
             if _is_folder(entry):
-                yield from _files(entry.path, above | {own})
+                yield from _files(entry.path, seen)
             else:
                 yield Path(entry.path)
 
@@ -93,7 +96,10 @@ def _rows(path: Path, column: str | list[str]) -> Iterator[Any]:
             raise DataError(f"{path}: {unknown('column', name, columns)} Choose with --column.")
     files = {name for name in wanted if _name_files(columns[name], path.parent)}
     for values in zip(*(columns[name] for name in wanted), strict=True):
-        row = {name: path.parent / str(v) if name in files else v for name, v in zip(wanted, values, strict=True)}
+        try:
+            row = {n: whole_path(str(v), path.parent) if n in files else v for n, v in zip(wanted, values, strict=True)}
+        except ValueError as error:
+            raise DataError(f"{path}: {error}") from None
         yield row[column] if isinstance(column, str) else row
 
 
