@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from inarch import interruption
-from inarch.errors import InarchError, unknown
+from inarch.errors import InarchError, LostError, unknown
 
 VERBS = {
     "train": "Train a recipe.",
@@ -24,6 +24,7 @@ VERBS = {
     "plugins": "List the plugins, and what is wrong with broken ones.",
     "show": "Show what a run did.",
     "verify": "Hash again everything that a run left behind.",
+    "replay": "Take a step again whose loss or gradient was not finite.",
     "cache": "Show the stored features, and keep them small.",
 }
 
@@ -83,7 +84,7 @@ def main() -> None:
     except click.ClickException as error:
         sys.exit(_fail(error.format_message()))
     except InarchError as error:
-        sys.exit(_fail(str(error)))
+        sys.exit(_fail(str(error), type(error)))
     except (KeyboardInterrupt, click.Abort) as stop:  # click makes the other of the one
         sys.exit(_stop(getattr(stop.__cause__ or stop, "exit_code", 128 + signal.SIGINT)))
     except OSError as error:
@@ -103,10 +104,13 @@ def _stop(code: int) -> int:
     return code
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, kind: type = click.ClickException) -> int:
     process, errors = os.environ.get("RANK", "0"), os.environ.get("INARCH_ERRORS")
     if errors:  # of several processes, the one that started them tells
-        Path(errors, process).write_text(message, encoding="utf-8")
+        reason = not issubclass(kind, LostError)
+        Path(errors, f"{'reason' if reason else 'result'}-{process}-{kind.__name__}").write_text(
+            message, encoding="utf-8"
+        )
     else:
         click.echo(f"Error: {message}" if process == "0" else f"Error in process {process}: {message}", err=True)
     return 2
