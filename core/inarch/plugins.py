@@ -5,9 +5,11 @@ its components stops with that reason, for inarch never trains without something
 """
 
 import importlib
+import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import redirect_stdout
+from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from typing import Any
@@ -15,7 +17,8 @@ from typing import Any
 import pluggy
 
 from inarch import hookspecs, schema
-from inarch.errors import InarchError, PluginError, RecipeError, listing, unknown
+from inarch.errors import PluginError, RecipeError, listing, printable, unknown
+from inarch.guard import Plugin, guarded, named
 from inarch.recipe import Component, Recipe
 
 GROUP = "inarch"
@@ -60,20 +63,6 @@ class Entry:
         return (self.build.__doc__ or "").strip().split("\n", 1)[0]
 
 
-@dataclass
-class Plugin:
-    """What is known of one plugin; `error` says why it cannot be used."""
-
-    name: str
-    module: str
-    distribution: str
-    version: str
-    error: str | None = None
-    details: str = ""
-    registered: dict[str, list[str]] = field(default_factory=dict)
-    hooks: list[str] = field(default_factory=list)
-
-
 class Plugins:
     """The loaded plugins, and the components that they registered."""
 
@@ -87,12 +76,13 @@ class Plugins:
         """Import one plugin and register what it offers; on any failure take all of it back and record why."""
         plugin = self.known[name] = Plugin(name, module_name, distribution, version)
         try:
-            module = importlib.import_module(module_name)
-            self.add(plugin, module)
+            with redirect_stdout(sys.stderr):  # what it prints is no part of the output
+                module = importlib.import_module(module_name)
+                self.add(plugin, module)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            plugin.error = f"{type(error).__name__}: {error}".strip()
+            plugin.error = printable(f"{type(error).__name__}: {error}".strip())
             plugin.details = traceback.format_exc()
 
     def add(self, plugin: Plugin, module: Any) -> None:
@@ -100,7 +90,7 @@ class Plugins:
         self.known.setdefault(plugin.name, plugin)
         if self.manager.has_plugin(plugin.name):
             other = self.known[plugin.name]
-            raise PluginError(f"two plugins are called '{plugin.name}': {_label(other)} and {_label(plugin)}")
+            raise PluginError(f"two plugins are called '{plugin.name}': {other.label} and {plugin.label}")
         try:
             self.manager.register(module, plugin.name)
             self._refuse_unknown_hooks(module)
@@ -126,7 +116,7 @@ class Plugins:
     def refuse_namesake(self, plugin: Plugin) -> None:
         """Take out the plugin that has this one's name, for which of them is meant is unknown; the core stays."""
         other = self.known[plugin.name]
-        error = f"two plugins are called '{plugin.name}': {_origin(other)} and {_origin(plugin)}"
+        error = f"two plugins are called '{plugin.name}': {other.origin} and {plugin.origin}"
         if plugin.name == CORE:
             self.known[f"{plugin.name} of {plugin.distribution}"] = plugin
         else:
@@ -139,7 +129,7 @@ class Plugins:
         if name in self.components[kind]:
             return self.components[kind][name]
         message = f"{where}: {unknown(_COMMAND_NAMES[kind], name, sorted(self.components[kind]))}"
-        broken = [f"{_label(plugin)}: {plugin.error}" for plugin in self.known.values() if plugin.error]
+        broken = [f"{plugin.label}: {plugin.error}" for plugin in self.known.values() if plugin.error]
         if broken:
             message += " Plugins that could not be loaded: " + "; ".join(broken) + "."
         raise RecipeError(message)
@@ -147,13 +137,8 @@ class Plugins:
     def call(self, hook: str, **arguments: Any) -> None:
         """Call a lifecycle hook; a failure names the plugin."""
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
-            try:
+            with named(self.known[implementation.plugin_name], hook):
                 implementation.function(**{name: arguments[name] for name in implementation.argnames})
-            except InarchError:
-                raise
-            except Exception as error:
-                plugin = self.known[implementation.plugin_name]
-                raise PluginError(f"{_label(plugin)}: {hook} failed: {type(error).__name__}: {error}") from error
 
     def _refuse_unknown_hooks(self, module: Any) -> None:
         specs = {name for name in vars(hookspecs) if name.startswith(("register_", "on_"))}
@@ -179,12 +164,18 @@ class Plugins:
         """Return the function that a plugin calls to register a component of a kind; it fills `new`."""
 
         def register(name: str, build: Callable[..., Any], **facts: Any) -> None:
-            for fact in facts:
+            if not isinstance(name, str) or not name.isprintable() or not name.strip():
+                raise PluginError(f"register({name!r}): expected a name, a word of text")
+            for fact, value in facts.items():
                 if fact not in _FACTS[kind]:
                     raise PluginError(f"register({name!r}): {unknown('fact', fact, _FACTS[kind])}")
+                if _FACTS[kind][fact] is None and value is not None:
+                    if not callable(value):
+                        raise PluginError(f"register({name!r}): {fact} must be a function, found {value!r}")
+                    facts[fact] = guarded(plugin, f"{fact} of '{name}'", value)
             taken = next((e for e in [*self.components[kind].values(), *new] if (e.kind, e.name) == (kind, name)), None)
             if taken:
-                owners = f"{_label(self.known[taken.plugin])} and {_label(plugin)}"
+                owners = f"{self.known[taken.plugin].label} and {plugin.label}"
                 raise PluginError(f"the {_COMMAND_NAMES[kind]} '{name}' is registered twice: by {owners}")
             schema.parameters(build)  # every option is annotated, or this raises
             new.append(Entry(name, kind, build, plugin.name, {**_FACTS[kind], **facts}))
@@ -227,12 +218,11 @@ def check_component(key: str, component: Component, recipe: Recipe) -> tuple[Ent
 
 def build(entry: Entry, options: Mapping[str, Any], *given: Any) -> Any:
     """Call a builder with what the core hands over and the recipe's options; a failure names the plugin."""
+    plugin = loaded().known[entry.plugin]
     try:
-        return entry.build(*given, **options)
-    except InarchError:
-        raise
+        with named(plugin, f"building '{entry.name}'", ImportError):
+            return entry.build(*given, **options)
     except ImportError as error:
-        plugin = loaded().known[entry.plugin]
         extra = entry.name if plugin.name == CORE else plugin.name  # the core has extras for single components
         hint = (
             f"pip install 'inarch[{extra}]'"
@@ -240,16 +230,8 @@ def build(entry: Entry, options: Mapping[str, Any], *given: Any) -> Any:
             else f"pip install {plugin.distribution}"
         )
         raise PluginError(
-            f"{entry.name} of {_label(plugin)} needs a package that is missing: {error}. Try: {hint}"
+            f"{entry.name} of {plugin.label} needs a package that is missing: {error}. Try: {hint}"
         ) from error
-
-
-def _label(plugin: Plugin) -> str:
-    return f"plugin '{plugin.name}' ({_origin(plugin)})"
-
-
-def _origin(plugin: Plugin) -> str:
-    return f"{plugin.distribution} {plugin.version}"
 
 
 def _version(distribution: str) -> str:

@@ -1,9 +1,12 @@
 """The commands that plugins add."""
 
+import sys
 from collections.abc import Container
+from contextlib import redirect_stdout
 
 import click
 
+from inarch.errors import printable
 from inarch.plugins import loaded
 
 
@@ -18,9 +21,10 @@ def commands(verbs: Container[str]) -> dict[str, click.Command]:
         plugin = plugins.known[implementation.plugin_name]
         own = click.Group()
         try:
-            implementation.function(own)
-        except Exception as error:
-            plugin.error = f"register_commands failed: {type(error).__name__}: {error}"
+            with redirect_stdout(sys.stderr):
+                implementation.function(own)
+        except (Exception, SystemExit) as error:
+            plugin.error = printable(f"register_commands failed: {type(error).__name__}: {error}")
             continue
         taken = [name for name in own.commands if name in verbs or name in found]
         if taken:
