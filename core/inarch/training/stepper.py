@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from inarch import interruption
+from inarch.checkpoint import write_atomically
 from inarch.data.loaders import Item
-from inarch.errors import RunError
+from inarch.errors import OutOfMemory, RunError
 from inarch.interfaces.dataset import Stream
 from inarch.interfaces.strategy import Phase
 from inarch.training import state as states
-from inarch.training.job import Job
+from inarch.training.job import MICRO_BATCH, Job
 from inarch.training.optimization import Pull
 from inarch.training.state import RunState
 from inarch.training.step import (
@@ -88,8 +89,8 @@ class Stepper:
         loss = loss_sum / max(count, 1e-12)
         told = f"step {number} of the training has a loss of {loss:g} and a gradient of norm {norm:g}"
         stops = self.job.recipe.train.non_finite == "stop"
+        self.retry.undo_buffers()
         if not stops:
-            self.retry.undo_buffers()
             state.left_out.append(number)
         where = self._write_capsule(taken, found)
         if stops:
@@ -141,7 +142,10 @@ class Stepper:
                 )
             except torch.OutOfMemoryError:
                 held = min(size, len(item["rows"]))
-                state.micro_batch_size = smaller(held, automatic, job.accelerator.num_processes)
+                state.micro_batch_size = smaller(held, automatic)
                 told = f"out of memory: going on with micro-batches of {state.micro_batch_size}"
+                if job.accelerator.num_processes > 1:  # the others wait in the middle of this step
+                    write_atomically(job.directory / MICRO_BATCH, str(state.micro_batch_size))
+                    raise OutOfMemory(f"{told} after --resume; the recipe's meaning is unchanged") from None
                 job.progress.say(f"{told}; the recipe's meaning is unchanged")
             self.retry.undo(self.optimizer)
