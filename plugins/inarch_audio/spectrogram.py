@@ -77,6 +77,10 @@ class SpectrogramBackbone(AudioBackbone):
         """Return timm's own grouping by depth: stem, blocks, last norm."""
         return [[f"network.{name}" for name in names] for names in self.network.layers()]
 
+    def synchronise_norms(self) -> None:
+        """Have batch norms normalise by the statistics of all processes."""
+        self.network.synchronise_norms()
+
     def gradient_checkpointing(self) -> None:
         """Compute activations again in the backward pass from now on."""
         self.network.gradient_checkpointing()

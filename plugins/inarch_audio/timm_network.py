@@ -10,6 +10,7 @@ from typing import Any
 
 import timm
 import torch
+from timm.layers import convert_sync_batchnorm
 from timm.models import group_parameters
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -82,6 +83,10 @@ class TimmNetwork(nn.Module):
             self.model.set_grad_checkpointing(True)
         except (AssertionError, AttributeError):
             raise RecipeError(f"{self.name} of timm has no gradient checkpointing") from None
+
+    def synchronise_norms(self) -> None:
+        """Have batch norms, with timm's activation or without, normalise by the statistics of all processes."""
+        self.model = convert_sync_batchnorm(self.model)
 
     def _overlay(self, address: str) -> dict[str, Any]:
         """Return what makes timm take a file's weights for its own; without classes it compares all their names."""

@@ -13,6 +13,7 @@ from typing import Any, cast
 import timm
 import torch
 import torchvision.models
+from timm.layers import convert_sync_batchnorm
 from timm.models import group_parameters
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -160,6 +161,10 @@ class TimmBackbone(ImageBackbone):
             self.model.set_grad_checkpointing(True)
         except (AssertionError, AttributeError):
             raise RecipeError(f"{self.resolved['model']} of timm has no gradient checkpointing") from None
+
+    def synchronise_norms(self) -> None:
+        """Have batch norms, with timm's activation or without, normalise by the statistics of all processes."""
+        self.model = convert_sync_batchnorm(self.model)
 
     def _translate(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return to_timm(state, self.resolved["model"], list(self.model.state_dict()))

@@ -76,10 +76,12 @@ class Examples(TorchDataset[Item]):
         self.collate, self.encode, self.mix = backbone.collate, head.encode, head.mix
         self.length, self.windows = backbone.length, backbone.windows
         self.inputs: Inputs | None = None
+        self.notes: list[str] = []  # what people should know of the inputs
         self.partner: Callable[[int], int] | None = None
         self.readable = type(head).scores is Head.scores  # metrics then read predictions, which may quote the input
         if not isinstance(self.rows, Stream):
             self.inputs = Inputs(_Raws(dataset, self.rows), backbone, head.separate)
+            self.notes = self.inputs.notes
             self.partner = head.partners(self.rows.column(dataset.target)) if split == "train" else None
 
     @property
@@ -91,11 +93,6 @@ class Examples(TorchDataset[Item]):
     def counts(self) -> "np.ndarray[Any, Any] | None":
         """How many windows each example is seen through in evaluation, or None where that is one."""
         return None if self.inputs is None else self.inputs.counts
-
-    @property
-    def notes(self) -> list[str]:
-        """What people should know of the inputs."""
-        return [] if self.inputs is None else self.inputs.notes
 
     def unreadable(self) -> Iterator[tuple[int, str]]:
         """Yield which rows cannot be read, or in train cannot carry their targets, as lengths tell beforehand."""

@@ -144,3 +144,12 @@ class Backbone(nn.Module, ABC):
     def gradient_checkpointing(self) -> None:
         """Compute activations again in the backward pass from now on."""
         raise NotImplementedError
+
+    def synchronise_norms(self) -> None:
+        """Have batch norms normalise by the statistics of all processes; the names of the state stay. Default: torch's.
+
+        Called where several processes train on accelerators. A batch norm of a library's own is left to its plugin.
+        """
+        for name, module in list(self.named_modules()):
+            if type(module) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
+                self.set_submodule(name, nn.SyncBatchNorm.convert_sync_batchnorm(module))  # type: ignore[no-untyped-call]

@@ -19,6 +19,7 @@ from inarch.recipe import Recipe
 from inarch.training.hardware import choose_precision, prepare_model, prepare_process
 from inarch.training.job import Job
 from inarch.training.loop import fit
+from inarch.training.norms import share_norms
 from inarch.training.progress import Progress
 from inarch.training.waiting import waiting_for
 from inarch.workflows import directory as directories
@@ -109,6 +110,7 @@ def _prepare(
     names = [name for name in ("train", "valid", "test") if name in checked.dataset.splits]
     examples = {name: make_examples(checked, name, model) for name in names}
     planned = phases(checked, model)
+    levers += share_norms(model, planned, parsed.train, accelerator, examples["train"])
     bundles_of_runs(checked, model, strategy)  # what cannot be averaged is told before an hour's training
     resolved = resolve(checked, model)
     lesson = teaching.make_lesson(strategy, teacher, checked, model, accelerator) if teacher else None
