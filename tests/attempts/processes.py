@@ -4,17 +4,22 @@ The measured figures are compared as hashes and texts, byte for byte; trainings 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import product
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from attempts.case import Case
 from case_metrics import KINDS, evaluations, missing
+from case_training import OF_HEADS, SETTINGS, plain_training, training, write_recipe
 from group import fork_group
+from pytest import approx
 
 EXACT, SAME = "3 exact metrics", "6 same training"
 GROUPS = (2, 3, 4)
+QUICK = ("classifier of 5 classes", "tagger of segments", "embedder of classes")
 
 Hashes = Mapping[str, Mapping[str, str]]
 
@@ -55,16 +60,77 @@ def nothing_is_forgotten(folder: Path) -> int:
     return len(KINDS)
 
 
+def same_training(folder: Path, kind: str, setting: str, groups: Sequence[int]) -> int:
+    """Fail if groups of processes trained on other batches than one process, or came to other losses."""
+    recipe = write_recipe(kind, folder)
+    options = {**SETTINGS[setting], **OF_HEADS.get(kind, {})}
+    for processes in (1, *groups):
+        fork_group(training, processes, recipe, options, folder / str(processes), timeout=600)
+    [alone], alone_line = steps_of(folder / "1", 1), last_line(folder / "1")
+    assert alone and sum(bool(step["rows"]) for step in alone) == len(alone)
+    for processes in groups:
+        group, told = steps_of(folder / str(processes), processes), f"{kind}, {setting}, {processes} processes"
+        assert [len(steps) for steps in group] == [len(alone)] * processes, told
+        for number, (one, *parts) in enumerate(zip(alone, *group, strict=True), start=1):
+            rows = [row for part in parts for row in part["rows"]]
+            assert rows == one["rows"], f"{told}: other rows in step {number}"
+            for part in parts:
+                assert part["loss"] == approx(one["loss"], rel=1e-6, abs=1e-12), f"{told}: step {number}"
+        assert last_line(folder / str(processes)) == approx(alone_line, rel=1e-6, abs=1e-12), told
+    return len(groups)
+
+
+def steps_of(run: Path, processes: int) -> list[list[dict[str, Any]]]:
+    return [json.loads((run / f"{rank}.json").read_text()) for rank in range(processes)]
+
+
+def last_line(run: Path) -> list[float]:
+    """The last losses on train and valid."""
+    line = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    return [line["train"]["loss"], line["valid"]["loss"]]
+
+
+def same_bits(folder: Path, kind: str, processes: int) -> int:
+    """Fail if a training whose data is read by two more processes ends with other bits."""
+    recipe, ends = write_recipe(kind, folder), []
+    for workers in (0, 2):
+        options = {"strategy": "full", "train.workers": workers, "train.batch_size": 7, **OF_HEADS.get(kind, {})}
+        fork_group(plain_training, processes, recipe, options, folder / str(workers), timeout=600)
+        run = folder / str(workers)
+        written = ("metrics.jsonl", "model/model.safetensors", "predictions/test.jsonl", "predictions/test.safetensors")
+        ends.append([(run / name).read_bytes() for name in written])
+    assert ends[0] == ends[1]
+    return 1
+
+
 def cases(full: bool) -> list[Case]:
+    """Return them."""
+    return [*_metrics(full), *_trainings(full)]
+
+
+def _metrics(full: bool) -> list[Case]:
     lengths, batches = (range(1, 68), range(1, 10)) if full else ((1, 29), (2, 9))
     found = Evaluations(list(lengths), list(batches), full)
-
-    def compared(kind: str, processes: int) -> Callable[[Path], int]:
-        return lambda folder: compare(kind, processes, found, folder)
-
     told = f"lengths {lengths[0]} to {lengths[-1]}, batches of {batches[0]} to {batches[-1]}"
     return [Case(EXACT, "every head and metric that inarch ships is tried", nothing_is_forgotten)] + [
-        Case(EXACT, f"{kind}, {told}, {processes} processes", compared(kind, processes))
+        Case(EXACT, f"{kind}, {told}, {processes} processes", partial(compare, kind, processes, found))
         for kind in KINDS
         for processes in GROUPS
     ]
+
+
+def _trainings(full: bool) -> list[Case]:
+    kinds = [kind for kind in KINDS if kind not in ("knn", "ctc with a beam")]  # nothing to step; ctc is there
+    chosen = list(product(kinds, SETTINGS)) if full else list(zip(QUICK, SETTINGS, strict=False))
+    groups = (2, 4) if full else (3,)
+    trained = [
+        Case(SAME, f"{kind}, {setting}, {groups} processes",
+             partial(same_training, kind=kind, setting=setting, groups=groups))
+        for kind, setting in chosen
+    ]  # fmt: skip
+    read = product(kinds if full else QUICK[:1], (1, 2) if full else (2,))
+    return trained + [
+        Case(SAME, f"{kind}, 0 and 2 workers, processes: {processes}",
+             partial(same_bits, kind=kind, processes=processes))
+        for kind, processes in read
+    ]  # fmt: skip
