@@ -47,6 +47,14 @@ class RunError(InarchError):
     """Something that a run left behind, or should have left, cannot be used."""
 
 
+class LostError(RunError):
+    """Another process of the run is gone, or hangs; what that one says tells why."""
+
+
+class OutOfMemory(RunError):
+    """A device is too small for the micro-batches; resumed, the run goes on with smaller ones."""
+
+
 def printable(text: str) -> str:
     """Return text as a terminal may be given it: what is no visible character as Python writes it, `\\x1b`."""
     if len(text) > LONGEST:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import click
 from accelerate.commands.launch import launch_command, launch_command_parser
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-from inarch.errors import RunError
+from inarch.errors import OutOfMemory, RunError
 from inarch.interruption import SIGNALS, Interrupted
 
 
@@ -28,7 +29,10 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
         try:
             launch_command(launch_command_parser().parse_args(options))
         except ChildFailedError as failed:
-            told = sorted(Path(errors).iterdir())
+            told = sorted(Path(errors).iterdir())  # a reason before its result: that others wait in vain
+            if told and told[0].name.endswith(OutOfMemory.__name__):
+                click.echo(told[0].read_text(encoding="utf-8").replace(" after --resume", ""), err=True)
+                return launch(processes, [*(text for text in arguments if text != "--resume"), "--resume"])
             if told:
                 raise RunError(told[0].read_text(encoding="utf-8")) from None
             code = failed.get_first_failure()[1].exitcode
@@ -38,5 +42,5 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
         except SignalException as asked:
             raise Interrupted(asked.sigval) from None
         finally:
-            del os.environ["INARCH_ERRORS"]
+            os.environ.pop("INARCH_ERRORS", None)
     return 0

@@ -107,10 +107,8 @@ def _stop(code: int) -> int:
 def _fail(message: str, kind: type = click.ClickException) -> int:
     process, errors = os.environ.get("RANK", "0"), os.environ.get("INARCH_ERRORS")
     if errors:  # of several processes, the one that started them tells
-        reason = not issubclass(kind, LostError)
-        Path(errors, f"{'reason' if reason else 'result'}-{process}-{kind.__name__}").write_text(
-            message, encoding="utf-8"
-        )
+        rank = "result" if issubclass(kind, LostError) else "reason"
+        Path(errors, f"{rank}-{process}-{kind.__name__}").write_text(message, encoding="utf-8")
     else:
         click.echo(f"Error: {message}" if process == "0" else f"Error in process {process}: {message}", err=True)
     return 2

@@ -14,6 +14,8 @@ from inarch.model import Model
 from inarch.recipe import Recipe
 from inarch.training.progress import Progress
 
+MICRO_BATCH = "micro_batch_size"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -57,12 +59,19 @@ class Job:
         """Return how many processes load data, for training or for an evaluation."""
         return worker_count(self.recipe.train.workers, self.accelerator.device.type != "cpu", training)
 
-    @property
-    def first_micro_batch(self) -> int:
-        """Examples that a device holds at once, until it runs out of memory."""
+    def micro_batch(self, before: int = 0) -> int:
+        """Return how many examples a device holds at once, until it runs out of memory.
+
+        before: how many it did when the run was interrupted; a process that ran out of memory may have left a smaller
+        number in the run directory, for then all of them must begin again.
+        """
         wanted = self.recipe.train.micro_batch_size
         largest: int = -(-self.recipe.train.batch_size // self.accelerator.num_processes)
-        return largest if wanted == "auto" else min(wanted, largest)
+        if wanted != "auto":
+            return min(wanted, largest)
+        left = self.directory / MICRO_BATCH
+        known = [before, int(left.read_text()) if left.exists() else 0]
+        return min([largest, *(size for size in known if size)])
 
 
 def evaluation_batch_size(recipe: Recipe) -> int:

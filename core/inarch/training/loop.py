@@ -17,7 +17,7 @@ from inarch.interfaces.dataset import Stream
 from inarch.interfaces.strategy import Phase
 from inarch.interruption import Interrupted
 from inarch.model import hash_of
-from inarch.training import saving
+from inarch.training import saving, tracking
 from inarch.training import state as states
 from inarch.training.average import Ema
 from inarch.training.job import Job
@@ -32,7 +32,8 @@ from inarch.training.waiting import waiting_for
 def fit(job: Job, phases: list[Phase], resume_from: Path | None) -> RunState:
     """Train all phases, from the beginning or from a checkpoint; return the state at the end."""
     state = states.read(resume_from) if resume_from else RunState()
-    state.micro_batch_size = state.micro_batch_size or job.first_micro_batch
+    state.micro_batch_size = job.micro_batch(state.micro_batch_size)
+    tracking.start(job, state)
     first = first_values(job.model, phases)  # before a checkpoint is restored
     for number in range(state.phase, len(phases)):
         _PhaseRun(job, phases, number, state, first, resume_from).run()

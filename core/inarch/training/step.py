@@ -174,14 +174,14 @@ def put_back(states: Generators, device: torch.device) -> None:
         torch.cuda.set_rng_state(on_device, device)
 
 
-def smaller(micro_batch_size: int, automatic: bool, processes: int) -> int:
+def smaller(micro_batch_size: int, automatic: bool) -> int:
     """Return half the micro-batch after running out of memory, or raise RunError saying what to write."""
     half = micro_batch_size // 2
     if not half:
         raise RunError(
             "out of memory with a single example; choose a smaller backbone or input, or gradient_checkpointing: true"
         )
-    if not automatic or processes > 1:
+    if not automatic:
         raise RunError(
             f"out of memory with micro_batch_size {micro_batch_size}; write train.micro_batch_size={half} and --resume"
         )

@@ -13,6 +13,7 @@ from inarch.data.loaders import Item
 from inarch.errors import OutOfMemory, RunError
 from inarch.interfaces.dataset import Stream
 from inarch.interfaces.strategy import Phase
+from inarch.training import capsule
 from inarch.training import state as states
 from inarch.training.job import MICRO_BATCH, Job
 from inarch.training.optimization import Pull
@@ -110,8 +111,6 @@ class Stepper:
         put_back(taken.generators, device)
         facts = {**found, "scale": taken.scale, "random": states.random_state(device)}
         put_back(after, device)
-        from inarch.training import capsule
-
         path = capsule.write(self.job, self.phase, taken.state, taken.item, facts)
         return f"Look at it with: inarch replay {path}. " if path else ""
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import torch.distributed
 
-from inarch.errors import RunError
+from inarch.errors import LostError, RunError
 
 TIMEOUT = 1800.0
 """Seconds. Longer than what one process does while the others wait: features, a bundle, the first compiled step.
@@ -39,7 +39,7 @@ def timeout() -> timedelta:
 
 @contextmanager
 def waiting_for(what: str, *facts: object) -> Iterator[None]:
-    """Raise a RunError that says for what this process waited, if an operation of all processes fails inside.
+    """Raise a LostError that says for what this process waited, if an operation of all processes fails inside.
 
     what: what is done there, as "training step {}", which `facts` are put into when they are needed.
     """
@@ -49,7 +49,7 @@ def waiting_for(what: str, *facts: object) -> Iterator[None]:
     except RuntimeError as error:
         if not _is_lost(error):
             raise
-        raise RunError(_sentence(what.format(*facts), time.monotonic() - started, str(error))) from error
+        raise LostError(_sentence(what.format(*facts), time.monotonic() - started, str(error))) from error
 
 
 def _is_lost(error: RuntimeError) -> bool:

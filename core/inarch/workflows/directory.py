@@ -41,8 +41,8 @@ def refuse_taken(directory: Path, wanted: Recipe, resume: bool, backbone: bool =
     if not (directory / name).is_file():
         raise RunError(f"{directory} is not empty and holds no {kind}; choose another --out")
     stored, new = recipe_of(directory, name).plain(), wanted.plain()
-    if resume:  # what reads ahead changes no bit, and a run that ran out of memory goes on with fewer
-        stored["train"]["workers"] = new["train"]["workers"]
+    if resume:  # what does not change the training's meaning may help it to go on
+        stored["train"].update({key: new["train"][key] for key in ("workers", "micro_batch_size", "non_finite")})
     if not backbone and resume:
         del stored["backbone"], new["backbone"]
     elif not backbone:
@@ -66,6 +66,7 @@ def open_for(directory: Path, resolved: Recipe, resume: bool, data: Data, name: 
         refuse_other_data(directory, data)
         mend(directory)
         unseal(directory)
+        write_atomically(directory / name, resolved.to_yaml())
         return
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -141,6 +141,7 @@ def _write_results(
         "best_step": result.best_step,
         "steps": state.step,
         "parity": result.parity,
+        "left_out_steps": state.left_out,
         "frozen": state.frozen_hashes,
         "fits": [line["fit"] for line in state.history if "fit" in line],
         "notes": {"data": [*checked.dataset.notes, *checked.targets.notes], **job.notes, result.split: examples.notes},
