@@ -1,6 +1,7 @@
 """Anything that `datasets.load_dataset` opens: the hub, a local script-free data set, or files; streamed if wanted."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from itertools import islice
 from random import Random
 from typing import Any
@@ -9,6 +10,7 @@ from inarch.data.classes import Classes, normalise
 from inarch.data.folder import SPLIT_NAMES
 from inarch.errors import DataError, RecipeError, listing, unknown
 from inarch.interfaces.dataset import Dataset, Rows, Stream
+from inarch.turns import turn
 
 SHUFFLE_BUFFER = 1_000
 
@@ -56,9 +58,10 @@ def _load(path: str, config: str | None, data_files: Any, revision: str | None, 
     import datasets
 
     try:
-        loaded: Mapping[str, Any] = datasets.load_dataset(
-            path, config, data_files=data_files, revision=revision, streaming=streaming
-        )
+        with nullcontext() if streaming else turn(f"the data set {path}"):
+            loaded: Mapping[str, Any] = datasets.load_dataset(
+                path, config, data_files=data_files, revision=revision, streaming=streaming
+            )
     except Exception as error:
         reason = f"{type(error).__name__}: {listing(str(error).splitlines()[:1])}"
         raise DataError(

@@ -24,6 +24,7 @@ import numpy as np
 
 from inarch.errors import RunError
 from inarch.features.shards import Array, Shard, open_shard, remove_leftovers, write_shard, written
+from inarch.turns import cache_folder
 
 LIMIT = 10 * 10**9
 """Bytes that the tables may take where nobody says otherwise."""
@@ -53,8 +54,7 @@ class Store:
     """The features that this machine keeps: in `root`, else $INARCH_CACHE, else the user's cache folder."""
 
     def __init__(self, root: Path | None = None) -> None:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "inarch"
-        self.root = (root or Path(os.environ.get("INARCH_CACHE") or home)) / "features"
+        self.root = (root or cache_folder()) / "features"
 
     @property
     def limit(self) -> int:
