@@ -133,8 +133,8 @@ class Train:
     """Compute activations again in the backward pass: less memory, more time."""
     workers: int | Literal["auto"] = "auto"
     """Processes that read and transform examples."""
-    tracker: Literal["none", "tensorboard"] = "none"
-    """Also log metrics to a tracker, through accelerate."""
+    tracker: Literal["none", "tensorboard", "wandb", "mlflow"] = "none"
+    """Also log metrics to a tracker, through accelerate; a resumed run goes on in the tracker's run."""
 
     def __post_init__(self) -> None:
         """Refuse numbers that cannot train."""

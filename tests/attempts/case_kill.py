@@ -121,6 +121,12 @@ def _removing_a_checkpoint(number: int) -> None:
     shutil.rmtree = half  # type: ignore[assignment]
 
 
+def _telling_the_tracker(number: int) -> None:
+    from accelerate.tracking import TensorBoardTracker
+
+    _after(TensorBoardTracker, "log", number)
+
+
 PLACES: dict[str, Callable[[int], None]] = {
     "in a step": _in_a_step,
     "after a step": _after_a_step,
@@ -131,5 +137,6 @@ PLACES: dict[str, Callable[[int], None]] = {
     "renaming a checkpoint": _syncing("*/checkpoints"),
     "removing a checkpoint": _removing_a_checkpoint,
     "writing the bundle": _syncing("*/.model.*"),
+    "telling the tracker": _telling_the_tracker,
     "writing results": _syncing("*/.results.json.*"),
 }

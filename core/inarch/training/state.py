@@ -70,6 +70,8 @@ class RunState:
     """Examples of train and valid that could not be read, each once, in the order in which they were met."""
     frozen_hashes: list[dict[str, str | None]] = field(default_factory=list)
     """Per phase: the hash of frozen parameters and buffers before and after."""
+    tracker_id: str | None = None
+    """What the tracker calls the run, on the main process; TensorBoard, which writes beside it, needs no name."""
 
     def next_phase(self) -> None:
         """Go on to the beginning of the next phase."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.tracking import get_available_trackers
 from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list
 
 from inarch import plugins
@@ -24,6 +26,7 @@ from inarch.recipe import Component, Recipe
 from inarch.training.job import Job
 from inarch.training.progress import Progress
 from inarch.training.waiting import timeout, waiting_for
+from inarch.turns import turn
 from inarch.workflows.check import Checked, refuse_many
 
 
@@ -42,24 +45,34 @@ def start_processes() -> Accelerator:
 
 
 def with_tracker(directory: Path, tracker: str) -> Accelerator:
-    """Return the accelerator of this process, logging into the run directory."""
+    """Return the accelerator of this process, with a tracker that logs into the run directory once it is started."""
     if tracker == "none":
         return _accelerator()
-    accelerator = _accelerator(log_with=tracker, project_dir=directory)
-    accelerator.init_trackers(tracker)
-    return accelerator
+    if tracker not in map(str, get_available_trackers()):  # accelerate would go on without it
+        raise RunError(f"train.tracker: {tracker} is not installed: pip install {tracker}; or write train.tracker=none")
+    return _accelerator(log_with=tracker, project_dir=directory)
 
 
 def build_model(checked: Checked) -> Model:
     """Build the model, load its weights, and insert what the strategy trains beside them."""
-    backbone: Backbone = plugins.build(*checked.one("backbone"))
-    head: Head = plugins.build(*checked.one("head"), checked.targets, backbone.num_features)
-    model = Model(backbone, head)
-    strategy = build_strategy(checked)
-    if not strategy.random_weights:
-        backbone.load_weights()
+    strategy, fetched = build_strategy(checked), _fetched(checked)
+    with turn(fetched) if fetched else nullcontext():
+        backbone: Backbone = plugins.build(*checked.one("backbone"))
+        head: Head = plugins.build(*checked.one("head"), checked.targets, backbone.num_features)
+        model = Model(backbone, head)
+        if not strategy.random_weights:
+            backbone.load_weights()
     strategy.adapt(backbone)
     return model
+
+
+def _fetched(checked: Checked) -> str | None:
+    """Name the weights that the backbone's library may have to fetch; None: they are random, or a file of the user."""
+    entry, options = checked.one("backbone")
+    weights = options.get("weights", "none")
+    if weights == "none" or Path(weights).exists():
+        return None
+    return f"the weights of {entry.name} {options.get('model', '')} ({weights})"
 
 
 def resolve(checked: Checked, model: Model) -> Recipe:

@@ -113,6 +113,7 @@ def written(folder: Path, optimizer: str) -> tuple[Path, Made]:
         1, 2, 3, 4, 5, 0.5, 2.0, 3.0, 4.0, 2, 0.25, 4, [(0.25, 4)], [2], 0.25, 1, True, True, [3],
         [{"step": 4, "epoch": 1.0, "phase": "full", "train": {"loss": 0.5}, "valid": {"loss": 0.25, "f1": None}}],
         ["row 3: no"], [{"phase": "head", "before": "a", "after": "a"}, {"phase": "all", "before": "b", "after": None}],
+        "abc",
     )  # fmt: skip
     states = [state.random_state(torch.device("cpu")) for _ in range(2)]
     folder.mkdir()
