@@ -67,12 +67,11 @@ def build_model(checked: Checked) -> Model:
 
 
 def _fetched(checked: Checked) -> str | None:
-    """Name the weights that the backbone's library may have to fetch; None: they are random, or a file of the user."""
+    """Name the weights that the backbone's library may have to fetch; None: they are random, or on this machine."""
     entry, options = checked.one("backbone")
-    weights = options.get("weights", "none")
-    if weights == "none" or Path(weights).exists():
-        return None
-    return f"the weights of {entry.name} {options.get('model', '')} ({weights})"
+    model, weights = str(options.get("model") or ""), str(options.get("weights", "none"))
+    here = weights.startswith("package:") or any(name and Path(name).exists() for name in (model, weights))
+    return None if weights == "none" or here else f"the weights of {entry.name} {model} ({weights})"
 
 
 def resolve(checked: Checked, model: Model) -> Recipe:
