@@ -20,7 +20,7 @@ HEARTBEAT = {"keep_alive_interval": 2, "keep_alive_max_attempt": 3, "read_timeou
 FRESH_STORE = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 """Or torch 2.11 starts a group again with the addresses of the one that died, and a new launcher cannot join at all."""
 TIMEOUT = 8  # seconds that a worker waits for another
-LONGEST = 300  # seconds of a case
+LONGEST = 420  # seconds of a case
 _numbers = itertools.count()
 
 

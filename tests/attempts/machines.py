@@ -9,8 +9,10 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from attempts.case import Case
 from attempts.case_machines import TIMEOUT, Job, Launcher, accelerate_launch, ip, torchrun, two_machines
@@ -68,16 +70,28 @@ def terminate(job: Job) -> None:
     job.wait(lambda: all(agent.poll() is not None for agent in job.agents), "the end")
 
 
-def recipe_in(folder: Path) -> Path:
-    """Write a recipe of 48 steps, each with a checkpoint, over data that every machine sees."""
-    path = folder / "toy.yaml"
+class Alone(NamedTuple):
+    """A recipe, and how a run of it ends that two processes of one machine train and nobody disturbs."""
+
+    folder: TemporaryDirectory[str]
+    recipe: Path
+    ending: tuple[str, str, str]
+
+
+@cache
+def alone() -> Alone:
+    """Train a recipe of 48 steps, each with a checkpoint, over data that every machine sees."""
+    held = TemporaryDirectory()
+    folder = Path(held.name)
+    recipe = folder / "toy.yaml"
     written = RECIPE.format(path=write_vectors(folder / "vectors.csv"))
-    path.write_text(written.replace("epochs: 2", "epochs: 8, checkpoint_every: 1"), encoding="utf-8")
-    return path
+    recipe.write_text(written.replace("epochs: 2", "epochs: 8, checkpoint_every: 1"), encoding="utf-8")
+    fork_group(train, 2, recipe, folder / "run")
+    return Alone(held, recipe, ending(folder / "run"))
 
 
 def train(recipe: Path, out: Path) -> None:
-    """Train as one of several processes of one machine, which nobody disturbs."""
+    """Train as one of several processes."""
     inarch.train(recipe, out=out)
 
 
@@ -86,10 +100,8 @@ def attempt(disturb: Disturbance, launcher: Launcher, apart: bool, goes_on: bool
 
     goes_on: the workers survive it; otherwise the run must have been resumed.
     """
-    recipe = recipe_in(folder)
-    fork_group(train, 2, recipe, folder / "alone")
     with two_machines(apart) as machines:
-        job = Job(folder, recipe, machines, launcher, apart)
+        job = Job(folder, alone().recipe, machines, launcher, apart)
         try:
             for number in range(2):
                 job.start(number)
@@ -101,10 +113,9 @@ def attempt(disturb: Disturbance, launcher: Launcher, apart: bool, goes_on: bool
             job.clear()
     said = job.said()
     assert ("resuming from" in said) != goes_on, said[-6000:]
-    assert ending(job.run) == ending(folder / "alone"), said[-6000:]
-    print(
-        f"       a new checkpoint {seconds:.1f} s after it; {job.started - 2} launchers started again", file=sys.stderr
-    )
+    assert ending(job.run) == alone().ending, said[-6000:]
+    again = f"{job.started - 2} launchers started again"
+    print(f"       a new checkpoint {seconds:.1f} s after it; {again}", file=sys.stderr, flush=True)
     return 1
 
 
