@@ -25,7 +25,7 @@ FORMAT = 1
 WEIGHTS, DESCRIPTION = "model.safetensors", "bundle.json"
 _LEAST = 1 << 30  # bytes that a model may take, however small its file
 _TIMES = 4  # the bytes of its file that a model may take while it is built
-_PER_TENSOR = 1 << 14  # bytes: about what Python keeps around the tensors of a layer
+_PER_TENSOR = 1 << 17  # bytes that a tensor counts for at least: building a million small layers would take for ever
 _MAKERS = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.arange, torch.eye}
 
 
