@@ -12,7 +12,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
@@ -45,8 +45,9 @@ def locked(directory: Path, say: Callable[[str], None] | None = None) -> Iterato
             say(note)
         yield
     finally:
-        if path.exists() and _inode(path.stat()) == place[1:]:  # else the directory went, and the lock with it
-            path.unlink(missing_ok=True)
+        with suppress(OSError):  # a file without a lock is no hindrance
+            if _inode(path.stat()) == place[1:]:  # else the directory went, and the lock with it
+                path.unlink()
         os.close(descriptor)
         _held.discard(place)
 
