@@ -35,7 +35,7 @@ def command(capsule: Path, as_json: bool) -> None:
     else:
         for name, told in _lines(found):
             click.echo(f"{click.style(f'{name:15}', bold=True)}{told}")
-    sys.exit(not found.reproduced)
+    sys.exit(int(not found.reproduced))
 
 
 def _lines(found: "Replayed") -> Iterator[tuple[str, str]]:
@@ -71,6 +71,8 @@ def _lines(found: "Replayed") -> Iterator[tuple[str, str]]:
 
 def _blamed(found: "Replayed") -> str:
     alone, together = found.causes.alone, found.causes.together
+    if found.now.finite:
+        return "not tried one by one, for all is finite now"
     if found.causes.weights:
         return "not tried one by one, for the weights are to blame"
     if len(alone) == found.examples:

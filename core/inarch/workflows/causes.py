@@ -62,20 +62,20 @@ class Causes:
     gradient: str | None
     """The first parameter whose gradient is not finite, in the order of the backward pass."""
     fp32: bool | None
-    """Whether the step is finite in fp32; None: it was taken in it."""
+    """Whether the step is finite in fp32; None: it was taken in it, or is finite now."""
     advice: list[str]
 
 
-def look(step: Step, kept: Capsule) -> Causes:
-    """Look for what made a step not finite; the step is taken again and again for this."""
+def look(step: Step, kept: Capsule, now: Figures) -> Causes:
+    """Look for what made a step not finite; it is taken again and again for this. now: what it came to at first."""
     inputs = _inputs(kept)
     weights = [name for name, parameter in step.model.named_parameters() if not parameter.isfinite().all()]
     sizes = {name: _most(parameter) for name, parameter in step.model.named_parameters()}
     name = max(sizes, key=lambda name: sizes[name])
     module, gradient = _trace(step, kept)
-    alone = [] if weights else list(_alone(step, kept))
-    together = [] if weights or alone else _together(step, kept)
-    fp32 = None if kept.facts.precision == "fp32" else _take(step, kept.items, "fp32").finite
+    alone = [] if weights or now.finite else sorted(_alone(step, kept), key=lambda one: one.row)
+    together = [] if weights or now.finite or alone else _together(step, kept)
+    fp32 = None if now.finite or kept.facts.precision == "fp32" else _take(step, kept.items, "fp32").finite
     found = Causes(alone, together, inputs, weights, (name, sizes[name]), module, gradient, fp32, [])
     found.advice.extend(_advise(found, sum(len(item["rows"]) for item in kept.items if not item["idle"])))
     return found
@@ -99,7 +99,7 @@ def _inputs(kept: Capsule) -> list[Input]:
         every = torch.cat(values)
         finite = every[every.isfinite()].double()
         least, most = (float(finite.min()), float(finite.max())) if len(finite) else (math.nan, math.nan)
-        found.append(Input(name, least, most, len(every) - len(finite), suspects))
+        found.append(Input(name, least, most, len(every) - len(finite), sorted(suspects, key=lambda one: one.row)))
     return found
 
 
@@ -137,7 +137,7 @@ def _together(step: Step, kept: Capsule) -> list[Example]:
                 break
             rows = half
         if not item["idle"] and len(rows) < len(item["rows"]):
-            return [_example(item, row) for row in rows]
+            return [_example(item, row) for row in sorted(rows, key=lambda row: item["rows"][row])]
     return []
 
 
@@ -211,9 +211,10 @@ def _advise(found: Causes, examples: int) -> Iterator[str]:
         yield "the weights were not finite before the step: look where they came from, or lower train.learning_rate"
     elif most > ENORMOUS:
         yield f"the weights have grown to {most:.3g} ({name}): lower train.learning_rate, or set train.clip"
-    if strange:
-        yield f"look at {listing(strange)} of the examples named here"
-    elif found.together or 0 < len(found.alone) < examples:
-        yield "look at the examples named here, inputs and targets"
     if found.fp32:
         yield "train.precision=fp32 makes the step finite"
+    clear = not (found.weights or most > ENORMOUS or found.fp32)
+    if strange:
+        yield f"look at {listing(strange)} of the examples named here"
+    elif clear and 0 < len(found.together or found.alone) <= examples / 2:
+        yield "look at the examples named here, inputs and targets"

@@ -49,7 +49,7 @@ def replay(path: Path | str) -> Replayed:
         with _threads(facts.threads):
             step = Step(kept)
             now = step.take(kept.items)
-            causes = look(step, kept)
+            causes = look(step, kept, now)
     except InarchError:
         raise
     except Exception as error:  # what is in a capsule can make a component raise anything

@@ -1,11 +1,17 @@
-"""One process of a group: a training that stops at a step that is not finite, or leaves such steps out."""
+"""One process of a group: a training whose third step is taken for one that is not finite."""
 
 import json
 import sys
 from contextlib import suppress
+from itertools import count
+
+import torch
 
 import inarch
+from inarch.training import step, stepper
 
 recipe, out, changes = sys.argv[1:]
+for module in (step, stepper):  # before weights change, and after
+    module.is_finite = lambda *_, steps=count(1): torch.tensor(next(steps) != 3)
 with suppress(inarch.RunError):
     inarch.train(recipe, json.loads(changes), out=out)

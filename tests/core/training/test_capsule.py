@@ -116,8 +116,10 @@ def test_a_capsule_that_cannot_be_written_does_not_hide_why_the_run_stopped(
     assert list((tmp_path / "run" / "capsules").iterdir()) == []
 
 
-def test_each_of_two_processes_puts_its_part_into_one_capsule(toy_recipe: Path, tmp_path: Path) -> None:
-    changes = {**DIVERGING, "backbone.dropout": 0.3, "train.micro_batch_size": 3, "train.batch_size": 9}
+def test_each_of_two_processes_puts_its_part_into_a_capsule_that_one_takes_again_bit_for_bit(
+    toy_recipe: Path, tmp_path: Path
+) -> None:
+    changes = {"backbone.dropout": 0.3, "train.micro_batch_size": 3, "train.batch_size": 9}
     run_group(Path(__file__).parent / "group_capsule.py", 2, toy_recipe, tmp_path / "run", json.dumps(changes))
     [capsule] = (tmp_path / "run" / "capsules").iterdir()
     told = json.loads((capsule / "capsule.json").read_text())
@@ -125,5 +127,8 @@ def test_each_of_two_processes_puts_its_part_into_one_capsule(toy_recipe: Path, 
     assert sorted(map(len, parts)) == [4, 5] and not parts[0] & parts[1]
     assert told["processes"][0]["random"] != told["processes"][1]["random"]
     found = replay(capsule)
-    assert found.reproduced and found.processes == 2 and found.examples == 9
+    assert found.processes == 2 and found.examples == 9
+    assert found.then.loss == found.now.loss > 0
+    assert found.then.gradient_norm == found.now.gradient_norm > 0
+    assert found.reproduced
     assert "The parts of 2 processes were taken one after the other" in found.notes
