@@ -120,7 +120,8 @@ def test_each_of_two_processes_puts_its_part_into_a_capsule_that_one_takes_again
     toy_recipe: Path, tmp_path: Path
 ) -> None:
     changes = {"backbone.dropout": 0.3, "train.micro_batch_size": 3, "train.batch_size": 9}
-    run_group(Path(__file__).parent / "group_capsule.py", 2, toy_recipe, tmp_path / "run", json.dumps(changes))
+    script = Path(__file__).parent / "group_capsule.py"
+    run_group(script, 2, toy_recipe, tmp_path / "run", json.dumps(changes), timeout=300)
     [capsule] = (tmp_path / "run" / "capsules").iterdir()
     told = json.loads((capsule / "capsule.json").read_text())
     parts = [set(share["rows"]) for share in told["processes"]]
