@@ -14,12 +14,20 @@ from typing import Any
 from attempts.case import Case
 from case_metrics import KINDS, evaluations, missing
 from case_training import OF_HEADS, SETTINGS, plain_training, training, write_recipe
+from case_writes import watched
 from group import fork_group
 from pytest import approx
 
 EXACT, SAME = "3 exact metrics", "6 same training"
 GROUPS = (2, 3, 4)
-QUICK = ("classifier of 5 classes", "tagger of segments", "embedder of classes")
+QUICK = ("classifier of 5 classes", "tagger of segments")
+
+WRITERS: dict[str, dict[str, Any]] = {
+    "full": {"strategy": "full", "train.ema": 0.9, "train.checkpoint_every": 2, "train.tracker": "tensorboard"},
+    "linear_probe": {"strategy": "linear_probe"},
+    "soup": {"strategy": "soup"},
+    "auto": {"strategy": "auto"},
+}
 
 Hashes = Mapping[str, Mapping[str, str]]
 
@@ -103,6 +111,19 @@ def same_bits(folder: Path, kind: str, processes: int) -> int:
     return 1
 
 
+def one_writer(folder: Path, kind: str, options: Mapping[str, Any]) -> int:
+    """Fail if two of three processes write the same file of a run, or if any is not the main process'."""
+    run = folder / "run"
+    fork_group(watched, 3, write_recipe(kind, folder), options, run, timeout=600)
+    written = [set(json.loads((folder / f"{rank}.writes.json").read_text())) for rank in range(3)]
+    assert {str(run), str(run / "metrics.jsonl"), str(run / "results.json")} <= written[0]
+    assert not written[0] & written[1] and not written[0] & written[2] and not written[1] & written[2], written[1:]
+    open_to_all = [path for path in run.rglob("*") if path.suffix != ".safetensors"]  # these never are
+    others = [path for path in open_to_all if not path.stat().st_mode & 0o004]
+    assert not others, f"not written by the main process, as their permissions say: {others}"
+    return len(written[0])
+
+
 def cases(full: bool) -> list[Case]:
     """Return them."""
     return [*_metrics(full), *_trainings(full)]
@@ -128,8 +149,13 @@ def _trainings(full: bool) -> list[Case]:
              partial(same_training, kind=kind, setting=setting, groups=groups))
         for kind, setting in chosen
     ]  # fmt: skip
-    read = product(kinds if full else QUICK[:1], (1, 2) if full else (2,))
-    return trained + [
+    wrote = [
+        Case(SAME, f"one process writes each file: {name}",
+             partial(one_writer, kind="classifier of 2 classes", options=options))
+        for name, options in (WRITERS if full else {"full": WRITERS["full"]}).items()
+    ]  # fmt: skip
+    read = product(kinds, (1, 2)) if full else ()
+    return [*trained, *wrote] + [
         Case(SAME, f"{kind}, 0 and 2 workers, processes: {processes}",
              partial(same_bits, kind=kind, processes=processes))
         for kind, processes in read
