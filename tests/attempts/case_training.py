@@ -26,8 +26,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "gradual_unfreezing, one example a step": {
         "strategy": "gradual_unfreezing", "train.batch_size": 1, "train.optimizer": "sgd",
     },
+    "bias_only, one example a step": {"strategy": "bias_only", "train.batch_size": 1},
+    "linear_probe by steps, batches of 6, one at a time": {
+        "strategy": {"name": "linear_probe", "solver": "steps"}, "train.batch_size": 6, "train.micro_batch_size": 1,
+    },
 }  # fmt: skip
 """Ways to train: changes to the recipe of `write_recipe`."""
+FITTED = ("classifier", "multilabel", "regressor", "embedder for verification")
+"""Heads that the first phase of lp_ft and gradual_unfreezing fits to stored features, which are never in float64."""
 OF_HEADS: dict[str, dict[str, Any]] = {
     "classifier of 5 classes": {"backbone.noise": 0.1, "backbone.mixup": True},
     "tagger of segments": {"head.class_weights": {"x": 3.0}},
