@@ -6,7 +6,7 @@ is run, or taken on trust: its description is checked by types, its weights are 
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ _TYPES = {"input": str | list[str], "backbone": _Part, "head": _Part, "strategy"
 def read_description(directory: Path) -> dict[str, Any]:
     """Return what a bundle says of itself, after checking every file against its hash, or raise RunError."""
     try:
-        reason = _strangeness(directory) or checkpoint.problem(directory) or _unlisted(directory)
+        reason = strangeness(directory) or checkpoint.problem(directory) or unlisted(directory, {DESCRIPTION, WEIGHTS})
         text = "" if reason else (directory / DESCRIPTION).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         reason = str(error)
@@ -71,7 +71,7 @@ def read_description(directory: Path) -> dict[str, Any]:
     return found
 
 
-def _strangeness(directory: Path) -> str | None:
+def strangeness(directory: Path) -> str | None:
     """Say which entry of a bundle is neither a file nor a folder of it; a link to a file is one, as the hub makes."""
     for path in sorted(directory.rglob("*")):
         found = kind(path)
@@ -82,12 +82,12 @@ def _strangeness(directory: Path) -> str | None:
     return None
 
 
-def _unlisted(directory: Path) -> str | None:
-    """Say which files of a bundle nobody has hashed."""
+def unlisted(directory: Path, needed: Set[str]) -> str | None:
+    """Say which files of a bundle, or which needed ones, nobody has hashed."""
     listed = json.loads((directory / checkpoint.MANIFEST).read_text(encoding="utf-8"))["files"]
     found = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
     others = sorted(found - set(listed) - {checkpoint.MANIFEST})
-    lost = sorted({DESCRIPTION, WEIGHTS} - set(listed))
+    lost = sorted(needed - set(listed))
     if lost:
         return f"{checkpoint.MANIFEST} does not list {listing(lost)}"
     return f"{checkpoint.MANIFEST} does not list {listing(others)}" if others else None
@@ -99,8 +99,9 @@ class Allowance(TorchFunctionMode):
     Of adapters, whose base lies elsewhere, the file says nothing: half of the machine's memory is the limit.
     """
 
-    def __init__(self, directory: Path, adapters: bool) -> None:
+    def __init__(self, directory: Path, adapters: bool, description: str = DESCRIPTION) -> None:
         super().__init__()
+        self.description = description
         size = (directory / WEIGHTS).stat().st_size
         machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         self.directory = directory
@@ -115,5 +116,5 @@ class Allowance(TorchFunctionMode):
             self.left -= max(_PER_TENSOR, function(*args, **{**kwargs, "device": "meta", "pin_memory": False}).nbytes)
             if self.left < 0:
                 told = f"a model of more than {self.limit / 1e9:.1f} GB, far more than {WEIGHTS} holds"
-                raise RunError(f"{self.directory}: {DESCRIPTION} describes {told}")
+                raise RunError(f"{self.directory}: {self.description} describes {told}")
         return function(*args, **kwargs)

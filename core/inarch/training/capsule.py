@@ -25,6 +25,7 @@ from inarch.data.loaders import Item
 from inarch.document import Document
 from inarch.errors import RecipeError, RunError
 from inarch.interfaces.strategy import Phase
+from inarch.opening import strangeness, unlisted
 from inarch.parts import write_files
 from inarch.recipe import Recipe
 from inarch.schema import convert
@@ -149,7 +150,12 @@ def find(path: Path) -> Path:
 
 def read(directory: Path) -> Capsule:
     """Open a capsule after checking every file against its hash, or raise an error that says what is wrong."""
-    reason = checkpoint.problem(directory) or _unlisted(directory)
+    try:
+        reason = (
+            strangeness(directory) or checkpoint.problem(directory) or unlisted(directory, {FACTS, RECIPE, WEIGHTS})
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error)
     if reason:
         raise RunError(f"{directory}: the capsule is damaged and is not used: {reason}")
     try:
@@ -221,10 +227,3 @@ def _item(directory: Path, process: int, share: Share) -> Item:
     if "targets" not in tensors or not batch or not len(share.rows) == len(share.places) == len(tensors["targets"]):
         raise RunError(f"{directory / _batch(process)}: not the batch of {len(share.rows)} examples")
     return {"batch": batch, "targets": tensors["targets"], "tokens": (0, 0), **vars(share)}
-
-
-def _unlisted(directory: Path) -> str | None:
-    """Say which file of a capsule nobody has hashed."""
-    listed = json.loads((directory / checkpoint.MANIFEST).read_text(encoding="utf-8"))["files"]
-    found = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
-    return next((f"{name} is not in its manifest" for name in sorted(found - {*listed, checkpoint.MANIFEST})), None)

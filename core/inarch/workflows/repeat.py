@@ -13,8 +13,9 @@ from inarch.data.loaders import Item
 from inarch.errors import RunError
 from inarch.interfaces.dataset import Targets
 from inarch.model import Model
+from inarch.opening import Allowance
 from inarch.parts import files_of, rebuild
-from inarch.training.capsule import WEIGHTS, Capsule
+from inarch.training.capsule import FACTS, WEIGHTS, Capsule
 from inarch.training.hardware import prepare_model, prepare_process
 from inarch.training.optimization import scale_gradients
 from inarch.training.state import set_random
@@ -41,7 +42,8 @@ class Step:
         self.kept, facts = kept, kept.facts
         on_cpu = facts.device != "cuda" or not torch.cuda.is_available()
         self.accelerator = Accelerator(cpu=on_cpu, mixed_precision="no")
-        self.model = self._build(self.accelerator.device)
+        with Allowance(kept.directory, False, FACTS):
+            self.model = self._build(self.accelerator.device)
         self.trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         self.retry = Retry(self.model, self.accelerator.device)
         self.retry.remember()

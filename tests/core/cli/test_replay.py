@@ -24,6 +24,8 @@ RANDOM = {**ALL, "backbone.dropout": 0.3, "train.micro_batch_size": 3, "train.ba
 DIVERGING = {**RANDOM, "train.clip": None, "train.optimizer": "sgd", "train.schedule": "constant"}
 NUMBERS = {"dataset.target": "number", "head": "regressor", "metrics": ["mae"]}
 
+VECTORS = {"name": "vectors", "plugin": "inarch-toy", "version": "1.0"}
+
 CAUSES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a row": (
         {**RANDOM, "dataset.path": "bad.csv"},
@@ -177,7 +179,7 @@ def test_what_is_no_capsule_or_a_damaged_one_is_an_error(
     run = stopped({**RANDOM, "dataset.path": "bad.csv"})
     [capsule] = (run / "capsules").iterdir()
     for damage, reason in (
-        (lambda: (capsule / "extra.txt").write_text("?"), "extra.txt is not in its manifest"),
+        (lambda: (capsule / "extra.txt").write_text("?"), "manifest.json does not list extra.txt"),
         (lambda: (capsule / "batch-0.safetensors").unlink(), "batch-0.safetensors is missing"),
         (lambda: (capsule / "recipe.yaml").write_text("name: other"), "instead of"),
     ):
@@ -203,6 +205,7 @@ def test_what_is_no_capsule_or_a_damaged_one_is_an_error(
         ({"model": {}}, "cannot be taken again"),
         ({"model": {"backbone": {"name": "nobody", "options": {}, "plugin": "other", "version": "3"}}}, "nobody"),
         ({"micro_batch_size": 0}, "cannot be taken again"),
+        ({"model": {"backbone": {**VECTORS, "options": {"width": 10**6}}}}, "far more than model.safetensors holds"),
     ],
 )
 def test_a_strangers_capsule_gives_an_error_and_no_traceback(
