@@ -243,3 +243,15 @@ def test_the_crop_of_every_torchvision_model_is_what_its_weights_expect():
         weights = torchvision_library.models.get_model_weights(name).DEFAULT
         preset, found = weights.transforms(), of_torchvision(weights, {})
         assert resized_side(found) == preset.resize_size[0] and found.image_size == preset.crop_size[0]
+
+
+@pytest.mark.parametrize("build", [partial(timm, "tf_efficientnet_lite0"), partial(torchvision, "resnet18")])
+def test_synchronised_batch_norms_keep_their_activations_and_their_names(build):
+    backbone, pixels = build(), torch.rand(2, 3, 64, 64)
+    names = list(backbone.state_dict())
+    expected = backbone.eval()(image=pixels).pooled
+    backbone.synchronise_norms()
+    norms = [part for part in backbone.modules() if isinstance(part, torch.nn.modules.batchnorm._BatchNorm)]
+    assert norms and all(isinstance(part, torch.nn.SyncBatchNorm) for part in norms)
+    assert list(backbone.state_dict()) == names
+    torch.testing.assert_close(backbone.eval()(image=pixels).pooled, expected)
