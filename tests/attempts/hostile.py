@@ -78,6 +78,8 @@ def models_with_code(folder: Path) -> int:
     from tiny_models import save
 
     trace, count = folder / "trace", 0
+    _load_weights("timm", model="resnet18", weights="none")  # what it imports, every trial has
+    _load_weights("torchaudio", model="WAV2VEC2_BASE", weights="none")
     for number, (name, write) in enumerate(FORMATS.items()):
         write(folder / f"{number}.pt", trace)
         for backbone, model in (("timm", "resnet18"), ("torchvision", "resnet18"), ("torchaudio", "WAV2VEC2_BASE")):
@@ -85,9 +87,11 @@ def models_with_code(folder: Path) -> int:
             assert tried(opened), (name, backbone)
             assert not trace.exists(), (name, backbone)
             count += 1
-    made = {"text": save("bert", folder / "bert"), "audio": Path(save_audio("wav2vec2", folder / "audio"))}
+    made = {"text": save("bert", folder / "bert"), "audio": folder / "audio"}
+    save_audio("wav2vec2", folder / "audio")
     for domain, model in made.items():
-        entry = "transformers" if domain == "text" else "audio_transformers"
+        entry = "transformers" if domain == "text" else "transformers_audio"
+        assert tried(partial(_load_weights, entry, model=str(model))) == "", domain
         for name, write in FORMATS.items():
             for file in ("pytorch_model.bin", "model.safetensors", "model.bin", "tokenizer.pkl"):
                 hostile = shutil.copytree(model, folder / f"{domain} {name} {file}")
