@@ -39,7 +39,7 @@ def cases(full: bool) -> list[Case]:
     if not full:
         return [
             *records,
-            _case("trainings, all faults", trainings, [("die", 0), ("cut", 700), ("full", 900), *LATER], 29),
+            _case("trainings, all faults", trainings, [("die", 0), ("cut", 700), ("full", 900), *LATER], 45),
             _case("a finished run goes on", again, 30),
             _case("damaged checkpoints", damaged, 8),
             _case("accidents", accidents),
