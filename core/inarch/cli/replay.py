@@ -79,11 +79,11 @@ def _blamed(found: "Replayed") -> str:
         return "each of them is not finite alone"
     if alone:
         return f"{len(alone)} of {found.examples} not finite alone: {_places(alone)}"
-    return f"none alone, but together: {_places(together)}" if together else "none alone, and no half of them"
+    return f"none is not finite alone, but together: {_places(together)}" if together else "none is not finite alone"
 
 
 def _places(examples: "Sequence[Example]") -> str:
-    return _some([f"row {one.row} ({one.where})" for one in examples])
+    return _some([one.where for one in examples])
 
 
 def _some(names: Sequence[str]) -> str:

@@ -127,15 +127,15 @@ def _alone(step: Step, kept: Capsule) -> Iterator[Example]:
 
 
 def _together(step: Step, kept: Capsule) -> list[Example]:
-    """Halve the examples of a process for as long as one half is not finite; return those that are left."""
+    """Halve the examples of a process for as long as exactly one half is not finite; return those that are left."""
     for item in kept.items:
         rows = list(range(len(item["rows"])))
         while len(rows) > 1:
             halves = rows[: len(rows) // 2], rows[len(rows) // 2 :]
-            half = next((half for half in halves if (figures := _part(step, item, half)) and not figures.finite), None)
-            if half is None:
+            bad = [half for half in halves if (figures := _part(step, item, half)) and not figures.finite]
+            if len(bad) != 1:
                 break
-            rows = half
+            rows = bad[0]
         if not item["idle"] and len(rows) < len(item["rows"]):
             return [_example(item, row) for row in sorted(rows, key=lambda row: item["rows"][row])]
     return []
