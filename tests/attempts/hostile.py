@@ -90,19 +90,19 @@ def models_with_code(folder: Path) -> int:
     made = {"text": save("bert", folder / "bert"), "audio": folder / "audio"}
     save_audio("wav2vec2", folder / "audio")
     for domain, model in made.items():
-        entry = "transformers" if domain == "text" else "transformers_audio"
-        assert tried(partial(_load_weights, entry, model=str(model))) == "", domain
+        entry, options = ("transformers", {}) if domain == "text" else ("transformers_audio", {"duration": 1.0})
+        assert tried(partial(_load_weights, entry, model=str(model), **options)) == "", domain
         for name, write in FORMATS.items():
             for file in ("pytorch_model.bin", "model.safetensors", "model.bin", "tokenizer.pkl"):
                 hostile = shutil.copytree(model, folder / f"{domain} {name} {file}")
                 (hostile / "model.safetensors").unlink()
                 write(hostile / file, trace)
-                assert tried(partial(_load_weights, entry, model=str(hostile))), (name, file)
+                assert tried(partial(_load_weights, entry, model=str(hostile), **options)), (name, file)
                 assert not trace.exists(), (domain, name, file)
                 count += 1
         hostile = shutil.copytree(model, folder / f"{domain} own")
         with_code(hostile, trace)
-        assert tried(partial(_load_weights, entry, model=str(hostile)))
+        assert tried(partial(_load_weights, entry, model=str(hostile), **options))
         assert not trace.exists(), domain
         count += 1
     return count

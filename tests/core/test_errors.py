@@ -27,9 +27,9 @@ def test_a_long_message_keeps_its_beginning_and_its_end() -> None:
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("by accident"), SystemExit(0), RecursionError()])
 def test_what_a_plugin_raises_has_its_name(error: BaseException) -> None:
-    with pytest.raises(PluginError, match=rf"plugin 'mine' \(mine-dist 3\): a hook failed: {type(error).__name__}"):
-        with named(PLUGIN, "a hook"):
-            raise error
+    said = rf"plugin 'mine' \(mine-dist 3\): a hook failed: {type(error).__name__}"
+    with pytest.raises(PluginError, match=said), named(PLUGIN, "a hook"):
+        raise error
 
 
 def test_what_a_plugin_is_meant_to_raise_passes() -> None:
