@@ -205,7 +205,10 @@ def _remove(directory: Path) -> None:
 
 def _seal(directory: Path, needs: Iterable[str]) -> None:
     inside = sorted(directory.rglob("*"))
+    readable = directory.stat().st_mode & 0o666  # as the process' umask says; safetensors lets only the owner read
     for path in inside:  # folders too, or the names in them could be lost
+        if path.is_file():
+            path.chmod(readable)
         _sync(path)
     listed = {str(path.relative_to(directory)): facts_of(path) for path in inside if path.is_file()}
     manifest = {"files": listed, "needs": sorted(set(needs) - {directory.name})}

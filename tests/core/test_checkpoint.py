@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import TOY
+from safetensors.torch import save_file
 
 import inarch
 from inarch import checkpoint
@@ -40,6 +42,14 @@ def test_every_file_is_synced_then_the_manifest_then_one_rename(
     monkeypatch.setattr(Path, "rename", noted_rename)
     write(tmp_path / "final", "text")
     assert events == ["sync a", "sync manifest", "sync ", "rename to final, manifest True", f"sync {tmp_path.name}"]
+
+
+def test_whoever_may_read_the_directory_may_read_what_is_in_it(tmp_path: Path) -> None:
+    """safetensors makes files that only their owner reads; a bundle is for others too."""
+    with checkpoint.written_atomically(tmp_path / "final") as aside:
+        save_file({"a": torch.zeros(1)}, aside / "a.safetensors")
+    modes = {path.stat().st_mode & 0o666 for path in [tmp_path / "final", *(tmp_path / "final").iterdir()]}
+    assert len(modes) == 1
 
 
 @pytest.mark.parametrize("failing", ["fsync", "rename"])

@@ -139,6 +139,14 @@ class Stepper:
                 return accumulate(
                     self.forward, job.model, item, size, job.accelerator, job.precision, self.scaler, job.lesson
                 )
+            except ValueError as error:
+                if "more than 1 value per channel" not in str(error):
+                    raise
+                raise RunError(
+                    f"a batch norm got one example alone, of which it can make no statistics: of {item['size']} "
+                    f"examples in the step a device holds {len(item['rows'])}, {size} at a time. Choose another batch_size, "
+                    "another micro_batch_size, or fewer processes, so that no part of a step is a single example"
+                ) from error
             except torch.OutOfMemoryError:
                 held = min(size, len(item["rows"]))
                 state.micro_batch_size = smaller(held, automatic)

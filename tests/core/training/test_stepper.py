@@ -159,6 +159,13 @@ def test_no_weight_changes_after_a_step_that_was_not_finite_even_if_that_is_know
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_a_batch_norm_with_a_single_example_is_an_error_that_says_what_to_change(
+    toy_recipe: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(inarch.RunError, match=r"a batch norm got one example alone.*micro_batch_size"):
+        inarch.train(toy_recipe, {"backbone.norm": True, "train.micro_batch_size": 1}, out=tmp_path / "run")
+
+
 @pytest.mark.slow
 def test_two_processes_that_run_out_of_memory_begin_again_with_smaller_micro_batches(
     toy_recipe: Path, inarch: Inarch, tmp_path: Path
