@@ -1,6 +1,6 @@
 """Backbone and head as one module, and freezing that is true."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -163,7 +163,7 @@ def check_layers(backbone: Backbone) -> list[list[str]]:
     return layers
 
 
-def hash_of(tensors: dict[str, Tensor]) -> str | None:
+def hash_of(tensors: Mapping[str, Tensor]) -> str | None:
     """Return the fingerprint of frozen tensors; None if there are none."""
     return fingerprint(tensors) if tensors else None
 

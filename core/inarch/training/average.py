@@ -1,11 +1,10 @@
 """An exponential moving average of the weights."""
 
-import copy
-
 import torch
 from torch import Tensor, nn
 
 from inarch.model import Model
+from inarch.training.sharding import local
 
 
 class Ema(nn.Module):
@@ -18,15 +17,15 @@ class Ema(nn.Module):
 
     module: Model
 
-    def __init__(self, model: Model, decay: float) -> None:
+    def __init__(self, copied: Model, decay: float) -> None:
         super().__init__()
         self.decay = decay
-        self.module = copy.deepcopy(model).requires_grad_(False)
+        self.module = copied.requires_grad_(False)
 
     @torch.no_grad()
     def update(self, model: nn.Module, number: int) -> None:
         """Move the averages towards the model; `number` counts updates from 1."""
-        averages, current = _tensors(self.module), _tensors(model)
+        averages, current = _parts(self.module), _parts(model)
         moving = [pair for pair in zip(averages, current, strict=True) if pair[0].is_floating_point()]
         copied = [pair for pair in zip(averages, current, strict=True) if not pair[0].is_floating_point()]
         torch._foreach_lerp_([a for a, _ in moving], [c.detach() for _, c in moving],
@@ -35,5 +34,6 @@ class Ema(nn.Module):
             average.copy_(value)
 
 
-def _tensors(model: nn.Module) -> list[Tensor]:
-    return [*model.parameters(), *model.buffers()]
+def _parts(model: nn.Module) -> list[Tensor]:
+    """Return what this process holds of parameters and buffers."""
+    return [local(tensor) for tensor in (*model.parameters(), *model.buffers())]

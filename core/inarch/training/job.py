@@ -13,6 +13,7 @@ from inarch.interfaces.strategy import Lesson
 from inarch.model import Model
 from inarch.recipe import Recipe
 from inarch.training.progress import Progress
+from inarch.training.sharding import Shards
 
 MICRO_BATCH = "micro_batch_size"
 
@@ -44,6 +45,8 @@ class Job:
     """What the model can be built from again (`parts.describe`); with the strategy if it inserted something."""
     resolved: Recipe | None = None
     """The recipe with every default written out."""
+    shards: Shards | None = None
+    """Where a phase's weights go when they are looked at, if `model` holds them in shards (`sharding.twin`)."""
 
     @property
     def steps_per_epoch(self) -> int:

@@ -17,7 +17,7 @@ from inarch.interfaces.dataset import Stream
 from inarch.interfaces.strategy import Phase
 from inarch.interruption import Interrupted
 from inarch.model import hash_of
-from inarch.training import saving, tracking
+from inarch.training import saving, sharding, tracking
 from inarch.training import state as states
 from inarch.training.average import Ema
 from inarch.training.job import Job
@@ -53,23 +53,25 @@ class _PhaseRun:
         first: Mapping[str, torch.Tensor],
         resume_from: Path | None,
     ) -> None:
-        self.job, self.state, self.phase = job, state, phases[number]
+        self.state, self.phase = state, phases[number]
         self.last_phase = number == len(phases) - 1
-        model, train = job.model, job.recipe.train
-        self.frozen = model.freeze(self.phase.frozen, self.phase.trains, self.phase.still_norms)
         self.fits = is_fitted(job, self.phase, tell=True)
+        self.job = job = job if self.fits else sharding.twin(job)
+        model, train = job.model, job.recipe.train
+        self.frozen = model.freeze(self.phase.frozen, self.phase.trains, self.phase.still_norms).keys()
         self.optimizer: Any = NoOptimizer() if self.fits else make_optimizer(model, self.phase, train)
+        if not self.fits:
+            forward, prepared = sharding.prepare(job, self.optimizer)
         pull = Pull(model, self.phase, first) if self.phase.pull else None
-        self.average = Ema(model, train.ema) if train.ema and not self.fits else None
+        self.average = Ema(sharding.copied(job), train.ema) if train.ema and not self.fits else None
         self.scaler = torch.GradScaler(  # its default is for means; a loss here is a sum
             job.accelerator.device.type, init_scale=2.0**16 / train.batch_size, enabled=job.precision == "fp16"
         )
         if resume_from:
             saving.restore(job, resume_from, self.optimizer, self.average, self.scaler)
         if len(state.frozen_hashes) <= number:
-            state.frozen_hashes.append({"phase": self.phase.name, "before": hash_of(self.frozen), "after": None})
+            state.frozen_hashes.append({"phase": self.phase.name, "before": self._hash(), "after": None})
         if not self.fits:
-            forward, prepared = job.accelerator.prepare(model, self.optimizer)
             self.stepper = Stepper(job, self.phase, state, prepared, forward, self.scaler, pull)
         if resume_from:
             states.restore_random(resume_from, job.accelerator.process_index, job.accelerator.device)
@@ -177,7 +179,8 @@ class _PhaseRun:
         if job.train.lengths is not None and padded:
             line["train"]["padding"] = 1 - tokens / padded
         if job.valid is not None and (self.fits or every == "epoch" or state.step % every == 0):
-            line["valid"] = validate(job, job.model if self.average is None else self.average.module, state, self.fits)
+            with sharding.seen(job, job.model if self.average is None else self.average.module) as model:
+                line["valid"] = validate(job, model, state, self.fits)
         if at_epoch_end:  # not before: an evaluation may be interrupted, and begun again
             self.running = torch.zeros_like(self.running)
         improved = "valid" in line and judge(job, state, line["valid"])
@@ -206,11 +209,17 @@ class _PhaseRun:
         """Check that frozen is frozen, and move on to the next phase."""
         job, state = self.job, self.state
         hashes = state.frozen_hashes[-1]
-        hashes["after"] = hash_of(self.frozen)
+        hashes["after"] = self._hash()
         if hashes["after"] != hashes["before"]:
             raise RunError(
                 f"phase {self.phase.name}: frozen parameters or buffers changed; the backbone must not write to them"
             )
         if not self.last_phase:
             state.next_phase()
+        sharding.end(job)
         job.accelerator.free_memory()
+
+    def _hash(self) -> str | None:
+        """Return the hash of frozen parameters and buffers."""
+        state = self.job.model.backbone.state_dict()
+        return hash_of(sharding.Gathered({name: state[name] for name in self.frozen}))

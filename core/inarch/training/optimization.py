@@ -12,6 +12,7 @@ from inarch.errors import RecipeError
 from inarch.interfaces.strategy import Phase
 from inarch.model import Model
 from inarch.recipe import Train
+from inarch.training.sharding import cut, whole
 
 
 def make_optimizer(model: Model, phase: Phase, train: Train) -> torch.optim.Optimizer:
@@ -65,7 +66,7 @@ class Pull:
     def __init__(self, model: Model, phase: Phase, first: Mapping[str, Tensor]) -> None:
         self.strength = phase.pull
         own = dict(model.backbone.named_parameters())
-        self.pairs = [(own[name], first[name]) for name in trained_rates(model, phase)]
+        self.pairs = [(own[name], cut(first[name], own[name])) for name in trained_rates(model, phase)]
 
     def add(self) -> None:
         """Add it to the gradients; a parameter without one has not moved. Nothing waits for the device."""
@@ -114,9 +115,10 @@ def scale_gradients(
         torch._foreach_mul_(group, factor.to(group[0].dtype))
     if pull is not None:
         pull.add()
-    if clip is None:
-        return nn.utils.get_total_norm(gradients)
-    return nn.utils.clip_grad_norm_(parameters, clip)
+    norm: Tensor = whole(
+        nn.utils.get_total_norm(gradients) if clip is None else nn.utils.clip_grad_norm_(parameters, clip)
+    )
+    return norm
 
 
 def _by_type(tensors: Sequence[Tensor]) -> dict[torch.dtype, list[Tensor]]:

@@ -13,7 +13,7 @@ from inarch.data.loaders import Item
 from inarch.errors import OutOfMemory, RunError
 from inarch.interfaces.dataset import Stream
 from inarch.interfaces.strategy import Phase
-from inarch.training import capsule
+from inarch.training import capsule, sharding
 from inarch.training import state as states
 from inarch.training.job import MICRO_BATCH, Job
 from inarch.training.optimization import Pull
@@ -52,7 +52,8 @@ class Stepper:
         self.optimizer, self.forward, self.scaler, self.pull = optimizer, forward, scaler, pull
         device = job.accelerator.device
         self.retry = Retry(job.model, device)
-        waits = device.type != "cuda" or job.recipe.train.non_finite == "skip"
+        fused = optimizer.param_groups[0]["fused"]  # only then can the device itself leave a step out
+        waits = device.type != "cuda" or job.recipe.train.non_finite == "skip" or not fused
         self.later = None if waits else Later()
         self.halted = None if waits else torch.zeros((), dtype=torch.bool, device=device)
         self.unread: list[_Taken] = []
@@ -111,7 +112,8 @@ class Stepper:
         put_back(taken.generators, device)
         facts = {**found, "scale": taken.scale, "random": states.random_state(device)}
         put_back(after, device)
-        path = capsule.write(self.job, self.phase, taken.state, taken.item, facts)
+        with sharding.seen(self.job, self.job.model) as model:
+            path = capsule.write(replace(self.job, model=model), self.phase, taken.state, taken.item, facts)
         return f"Look at it with: inarch replay {path}. " if path else ""
 
     def _never_empty(self, item: Item) -> Item:

@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from accelerate.tracking import get_available_trackers
 from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list
@@ -23,6 +22,7 @@ from inarch.interfaces.strategy import Phase, Strategy
 from inarch.model import Model
 from inarch.parts import describe
 from inarch.recipe import Component, Recipe
+from inarch.training.engine import make_accelerator
 from inarch.training.job import Job
 from inarch.training.progress import Progress
 from inarch.training.waiting import timeout, waiting_for
@@ -168,4 +168,4 @@ def on_main_first(accelerator: Accelerator, action: Callable[[], None]) -> None:
 def _accelerator(**options: Any) -> Accelerator:
     # one more, for accelerate drops what it takes for its default, and torch's own, for another backend, is longer
     group = InitProcessGroupKwargs(timeout=timeout() + timedelta(microseconds=1))
-    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no", kwargs_handlers=[group], **options)
+    return make_accelerator(kwargs_handlers=[group], **options)

@@ -16,6 +16,7 @@ from inarch.data.loaders import Examples, seeded
 from inarch.interfaces.run import Run
 from inarch.interfaces.strategy import Phase
 from inarch.recipe import Recipe
+from inarch.training.engine import refuse_other_precision
 from inarch.training.hardware import choose_precision, prepare_model, prepare_process
 from inarch.training.job import Job
 from inarch.training.loop import fit
@@ -122,6 +123,7 @@ def _prepare(
         progress.say(line)
     accelerator = with_tracker(directory, parsed.train.tracker)
     precision = choose_precision(accelerator.device, parsed.train.precision)
+    refuse_other_precision(precision)
     levers += prepare_model(model, accelerator.device, precision)
     model.to(accelerator.device)
     speed_up(model, parsed)
