@@ -37,13 +37,16 @@ REST = {"dataset": "folder", "backbone": "timm", "head": "classifier", "strategy
 class Ready:
     """A training split whose steps are decoded, in memory: as many batches as there are, again and again."""
 
+    lengths, notes = None, ()
+
     def __init__(self, batches, steps):
         self.batches, self.rows = batches, range(steps * len(batches[0][1]))
 
     def __getitem__(self, key):
         _, indices, size = key
-        image, targets = self.batches[indices[0] % len(self.batches)]
-        return {"batch": {"image": image}, "targets": targets, "rows": list(indices), "size": size, "skipped": []}
+        count, (image, targets) = len(indices), self.batches[indices[0] % len(self.batches)]
+        return {"batch": {"image": image[:count]}, "targets": targets[:count], "rows": list(indices), "size": size,
+                "skipped": [], "tokens": (count, count)}  # fmt: skip
 
 
 class Bare:
@@ -116,12 +119,15 @@ def make_batches(size, batch, device, count=4):
     )
 
 
-def run(options, steps, make_progress=TakeTurns):
-    """Train by inarch's loop, with a twin to be trained by hand; return what the progress noted, and the precision."""
+def run(options, steps, make_progress=TakeTurns, accelerator=None):
+    """Train by inarch's loop, with a twin to be trained by hand; return what the progress noted, and the precision.
+
+    accelerator: of this process, if it is one of several; of these none waits for a twin.
+    """
     recipe = parse(Document("benchmark", dict(REST)), {
         "train.batch_size": options.batch, "train.epochs": 1, "train.workers": 0, "train.precision": options.precision,
         "train.checkpoint_every": 1_000_000})  # fmt: skip
-    accelerator = Accelerator(cpu=options.device == "cpu", mixed_precision="no")
+    accelerator = accelerator or Accelerator(cpu=options.device == "cpu", mixed_precision="no")
     device = accelerator.device
     precision = choose_precision(device, recipe.train.precision)
     prepare_process(device)
@@ -146,7 +152,6 @@ def arguments(description):
     parser.add_argument("--size", type=int, default=96, help="side of the images, in pixels")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--steps", type=int, default=60, help="of each, ten more to warm up")
-    parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="fp32")
     return parser
 
 
@@ -166,6 +171,7 @@ def compare(name, options, pairs, **details):
 def main():
     parser = arguments(__doc__)
     parser.set_defaults(device="cpu", compile=False)
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16", "fp16"), default="fp32")
     options = parser.parse_args()
     turns, precision = run(options, options.steps + 10)
     compare(
