@@ -146,8 +146,8 @@ class Stepper:
                     raise
                 raise RunError(
                     f"a batch norm got one example alone, of which it can make no statistics: of {item['size']} "
-                    f"examples in the step a device holds {len(item['rows'])}, {size} at a time. Choose another batch_size, "
-                    "another micro_batch_size, or fewer processes, so that no part of a step is a single example"
+                    f"examples in the step a device holds {len(item['rows'])}, {size} at a time. Choose another "
+                    "batch_size or micro_batch_size, or fewer processes, so that no part of a step is a single example"
                 ) from error
             except torch.OutOfMemoryError:
                 held = min(size, len(item["rows"]))
