@@ -88,7 +88,7 @@ def open_source(model: str, revision: str | None, files: str | None) -> Source:
         raise WeightsError(f"{model}: expected a folder with a {_CONFIG}, as save_pretrained writes it")
     try:
         with quiet():
-            config = AutoConfig.from_pretrained(place)
+            config = AutoConfig.from_pretrained(place, trust_remote_code=False)  # None would ask on the terminal
         front_end = json.loads((place / _FRONT_END).read_bytes()) if (place / _FRONT_END).is_file() else {}
     except (OSError, ValueError) as error:
         told = " ".join(f"{type(error).__name__}: {error}".split())

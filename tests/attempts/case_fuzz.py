@@ -73,7 +73,7 @@ def changed(draw: Callable[..., Any], data: Any) -> Any:
             here = here[key]
         match draw(st.sampled_from(["replace", "remove", "rename", "wrap"])):
             case "replace":
-                here[place[-1]] = draw(values)
+                here[place[-1]] = copy.deepcopy(draw(values))  # or the next change would be one of the strategy
             case "remove":
                 del here[place[-1]]
             case "rename" if isinstance(here, dict):

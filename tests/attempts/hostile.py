@@ -102,7 +102,7 @@ def models_with_code(folder: Path) -> int:
                 count += 1
         hostile = shutil.copytree(model, folder / f"{domain} own")
         with_code(hostile, trace)
-        assert tried(partial(_load_weights, entry, model=str(hostile), **options))
+        assert "code" in tried(partial(_load_weights, entry, model=str(hostile), **options))
         assert not trace.exists(), domain
         count += 1
     return count
