@@ -1,7 +1,7 @@
 """An attempt to break a promise: what is done, and a function that fails if the promise broke.
 
 Each module beside this one has ``cases(full) -> list[Case]``: all of them for `benchmarks/torture.py`, and the few and
-quick ones that the suite runs on every change.
+quick ones that the suite runs on every change. Files named `case_...` hold what such modules start or share.
 """
 
 from collections.abc import Callable

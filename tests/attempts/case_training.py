@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from case_metrics import KINDS, columns
+from attempts.case_metrics import KINDS, columns
 
 import inarch
 from inarch.training import stepper

@@ -16,9 +16,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 from attempts.case import Case
-from case_fuzz import fuzz_bundles, fuzz_recipes, seal
-from case_limits import read, tried
-from case_payloads import FORMATS, bomb, with_code
+from attempts.case_fuzz import fuzz_bundles, fuzz_recipes, seal
+from attempts.case_limits import read, tried
+from attempts.case_payloads import FORMATS, bomb, with_code
 from conftest import RECIPE, write_vectors
 
 import inarch
@@ -284,7 +284,7 @@ def too_much(folder: Path, megabytes: int) -> int:
 
 
 def _media(folder: Path) -> int:
-    from case_media import pictures, sounds
+    from attempts.case_media import pictures, sounds
 
     return pictures(folder, read) + sounds(folder, read)
 

@@ -12,9 +12,9 @@ from threading import Lock
 from typing import Any
 
 from attempts.case import Case
-from case_metrics import KINDS, evaluations, missing
-from case_training import FITTED, OF_HEADS, SETTINGS, plain_training, training, write_recipe
-from case_writes import watched
+from attempts.case_metrics import KINDS, evaluations, missing
+from attempts.case_training import FITTED, OF_HEADS, SETTINGS, plain_training, training, write_recipe
+from attempts.case_writes import watched
 from group import fork_group
 from pytest import approx
 
