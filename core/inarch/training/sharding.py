@@ -9,14 +9,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils import broadcast
 from torch import Tensor, nn
 
-from inarch.interfaces.backbone import Backbone
 from inarch.model import Model
 
 if TYPE_CHECKING:
@@ -53,7 +51,7 @@ def twin(job: "Job") -> "Job":
     for parameter in job.model.parameters():
         parameter.data = parameter.data.contiguous()  # FSDP2 takes no other, such as channels-last
     model = copy.deepcopy(job.model, {id(parameter): parameter for parameter in job.model.parameters()})
-    names: Any = _blocks(job.model.backbone)
+    names: Any = _blocks(job.model)
     model._no_split_modules = names  # which accelerate wraps if its configuration names no class
     if job.model._compiled_call_impl is not None:
         model.compile()
@@ -146,16 +144,13 @@ def _tensors(model: nn.Module) -> list[Tensor]:
     return [*model.parameters(), *model.buffers()]
 
 
-def _blocks(backbone: Backbone) -> list[str]:
-    """Return the classes of modules that hold one layer each and of which there are several, as of a transformer."""
-    modules = dict(backbone.named_modules())
-    found = [modules[path] for path in map(_path, backbone.layers()) if path]
-    kinds = Counter(type(module) for module in found if type(module).forward is not nn.Module.forward)
-    return [kind.__name__ for kind, count in kinds.items() if count > 1]
-
-
-def _path(layer: list[str]) -> str:
-    """Return the path of the smallest module that holds all parameters of a layer."""
-    first, last = (name.split(".")[:-1] for name in (min(layer, default=""), max(layer, default="")))
-    same = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
-    return ".".join(part for part, _ in same)
+def _blocks(model: Model) -> list[str]:
+    """Return the classes of modules that hold a layer each, and are nowhere else: those of a transformer's blocks."""
+    layers = {frozenset(layer) for layer in model.backbone.layers()}
+    found: dict[frozenset[str], nn.Module] = {}
+    for path, module in model.backbone.named_modules():
+        held = frozenset(f"{path}.{name}" for name, _ in module.named_parameters())
+        if path and held in layers and type(module).forward is not nn.Module.forward:
+            found.setdefault(held, module)  # the outermost that holds no more
+    kinds, everywhere = (Counter(map(type, modules)) for modules in (found.values(), model.modules()))
+    return [kind.__name__ for kind, count in kinds.items() if count == everywhere[kind] > 1]
