@@ -14,6 +14,7 @@ Without a GPU it says so; --device cpu runs the parts that need none, to try the
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -37,9 +38,11 @@ WARMUP = 10
 
 PEAKS = {
     "B200": 2250, "H200 NVL": 835, "H200": 989, "GH200": 989, "H100 PCIe": 756, "H100 NVL": 835, "H100": 989,
-    "A100": 312, "A30": 165, "A10G": 70, "A10": 125, "L40S": 362, "L40": 181, "L4": 121, "RTX 4090": 165,
+    "A100": 312, "A30": 165, "A10": 125, "L40S": 362, "L40": 181, "L4": 121, "RTX 4090": 165,
 }  # fmt: skip
-"""Teraflops of dense bf16 with fp32 sums, from NVIDIA's data sheets: half of the figures given there with sparsity."""
+"""Teraflops of dense bf16 with fp32 sums, by the words of a name, as NVIDIA's data sheets have them: half of the figures
+that these give with sparsity. The first that fits counts.
+"""
 
 CONFIGURATION = """\
 compute_environment: LOCAL_MACHINE
@@ -120,7 +123,8 @@ def peak():
     if not torch.cuda.is_available():
         return None, "no GPU"
     name = torch.cuda.get_device_name()
-    found = next((known for known in PEAKS if known in name), None)
+    words = re.split("[ -]", name)
+    found = next((known for known in PEAKS if set(known.split()) <= set(words)), None)
     return (
         (PEAKS[found] * 1e12, f"{found}: {PEAKS[found]} TFLOPS dense bf16") if found else (None, f"not known: {name}")
     )
