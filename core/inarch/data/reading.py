@@ -87,8 +87,8 @@ def whole_path(value: str, root: Path) -> Path:
     if not Path(value).is_absolute() and os.path.normpath(value).startswith(f"{os.pardir}{os.sep}"):
         whole = os.path.normpath(root / value)
         raise ValueError(
-            f"{value!r} leads out of {root}, where the table is. Write the whole path, {whole}, or put the table into a "
-            "folder that holds its files"
+            f"{value!r} leads out of {root}, where the table is. Write the whole path, {whole}, or put the table "
+            "into a folder that holds its files"
         )
     return root / value
 

@@ -35,7 +35,7 @@ def locked(directory: Path, say: Callable[[str], None] | None = None) -> Iterato
     if os.environ.get("RANK", "0") != "0":
         yield
         return
-    path = directory / NAME
+    path, found = directory / NAME, directory.exists()
     with _one_thread:
         descriptor, note = _take(path)
         place = (os.getpid(), *_inode(os.fstat(descriptor)))
@@ -48,6 +48,10 @@ def locked(directory: Path, say: Callable[[str], None] | None = None) -> Iterato
         with suppress(OSError):  # a file without a lock is no hindrance
             if _inode(path.stat()) == place[1:]:  # else the directory went, and the lock with it
                 path.unlink()
+                if (
+                    not found
+                ):  # of what was refused before it began, nothing is left; rmdir removes no folder with content
+                    directory.rmdir()
         os.close(descriptor)
         _held.discard(place)
 
@@ -55,11 +59,14 @@ def locked(directory: Path, say: Callable[[str], None] | None = None) -> Iterato
 def _take(path: Path) -> tuple[int, str | None]:
     """Return the open and locked file, and a sentence if there are no locks."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         while True:
+            path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists() and (os.getpid(), *_inode(path.stat())) in _held:  # to open and close it would unlock it
                 raise RunError(_refusal(path, f"this process, {os.getpid()}"))
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            except FileNotFoundError:  # its holder ended, and removed the directory that it had made
+                continue
             note = _lock(path, descriptor)
             if path.exists() and _inode(path.stat()) == _inode(os.fstat(descriptor)):
                 break

@@ -85,9 +85,11 @@ def test_a_killed_holder_is_followed_at_once_although_its_worker_still_lives(tmp
 
 
 def test_nothing_is_left_of_a_lock_that_was_let_go(tmp_path: Path) -> None:
-    with directories.locked(tmp_path / "new" / "run"):
-        assert [path.name for path in (tmp_path / "new" / "run").iterdir()] == [".lock"]
-    assert list((tmp_path / "new" / "run").iterdir()) == []
+    (tmp_path / "old").mkdir()
+    for name in ("old", "new"):
+        with directories.locked(tmp_path / name):
+            assert [path.name for path in (tmp_path / name).iterdir()] == [".lock"]
+    assert list((tmp_path / "old").iterdir()) == [] and not (tmp_path / "new").exists()
 
 
 def test_many_processes_never_hold_it_together(tmp_path: Path) -> None:
