@@ -58,8 +58,12 @@ def publish(job: Job, state: RunState, line: Mapping[str, Any], improved: bool) 
     text = "".join(json.dumps(entry) + "\n" for entry in state.history)
     write_atomically(job.directory / "metrics.jsonl", text)
     job.progress.epoch(line, improved)
-    figures = {f"{split}/{name}": v for split in ("train", "valid") for name, v in line.get(split, {}).items()}
-    job.accelerator.log(figures, step=state.step)
+    job.accelerator.log(figures(line), step=state.step)
+
+
+def figures(line: Mapping[str, Any]) -> dict[str, float]:
+    """Return what a tracker is told of a line of metrics.jsonl, by names such as valid/accuracy."""
+    return {f"{split}/{name}": value for split in ("train", "valid") for name, value in line.get(split, {}).items()}
 
 
 def _better(job: Job, name: str, value: float, best: float | None) -> bool:
