@@ -40,8 +40,9 @@ PEAKS = {
     "B200": 2250, "H200 NVL": 835, "H200": 989, "GH200": 989, "H100 PCIe": 756, "H100 NVL": 835, "H100": 989,
     "A100": 312, "A30": 165, "A10": 125, "L40S": 362, "L40": 181, "L4": 121, "RTX 4090": 165,
 }  # fmt: skip
-"""Teraflops of dense bf16 with fp32 sums, by the words of a name, as NVIDIA's data sheets have them: half of the figures
-that these give with sparsity. The first that fits counts.
+"""Teraflops of dense bf16 with fp32 sums, by the words of a name, from NVIDIA's data sheets.
+
+These give twice as much, with sparsity. The first that fits counts.
 """
 
 CONFIGURATION = """\
