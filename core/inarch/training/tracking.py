@@ -14,7 +14,7 @@ def start(job: Job, state: RunState) -> None:
     """Start the recipe's tracker, and note in the state what it calls the run; nothing is drawn at random for it.
 
     TensorBoard is told everything again, for it orders what was written by the clock; so it shows each evaluation once.
-    The others are told twice what came after the last checkpoint, with the same figures; W&B drops the second telling.
+    The others are told twice what came after the last checkpoint, with the same figures.
     """
     name, accelerator = job.recipe.train.tracker, job.accelerator
     if name == "none":
