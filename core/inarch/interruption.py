@@ -11,9 +11,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from select import select
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+PATIENCE = 20.0
+"""Seconds in which the main thread may notice a signal; batch systems and launchers kill after 30."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -83,15 +86,34 @@ def _note(number: int, frame: FrameType | None) -> None:
 
 
 def _watch(reader: int) -> None:
-    """Count signals as the system delivers them, whatever the main thread is doing; at the second one, exit."""
-    count = 0
-    while received := os.read(reader, 1):
-        count += received[0] in SIGNALS
-        if count == 2:
+    """Count signals as the system delivers them, whatever the main thread is doing; at the second one, exit.
+
+    Exit too if the main thread has not noticed the first one for a while: it waits in another library, perhaps for a
+    process that is gone, and python cannot reach it there.
+    """
+    first = 0
+    while True:
+        ready, _, _ = select([reader], [], [], PATIENCE if first and _Signals.asked is None else None)
+        received = os.read(reader, 1) if ready else bytes([first])
+        if not received:
+            break
+        if received[0] in SIGNALS and first and (ready or _Signals.asked is None):
             if sys.stderr.isatty():
                 os.write(sys.stderr.fileno(), b"\x1b[?25h\n")  # a progress bar may have hidden the cursor
             os._exit(128 + received[0])
+        first = first or (received[0] if received[0] in SIGNALS else 0)
     os.close(reader)
+
+
+def _hold() -> None:
+    """Let no signal come while a process forks: the child would still speak for its parent."""
+    if _Signals.heeded:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def _let_go() -> None:
+    if _Signals.heeded:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 def _forget() -> None:
@@ -100,8 +122,9 @@ def _forget() -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _let_go()
         _Signals.heeded = _Signals.deferred = False
         _Signals.asked = None
 
 
-os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_forget)

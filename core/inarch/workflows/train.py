@@ -86,7 +86,7 @@ def _train(checked: Checked, out: Path | None, resume: bool, progress: Progress)
         on_main_first(accelerator, lambda: held.enter_context(directories.locked(directory, progress.say)))
         job, planned, measured, tell = _prepare(checked, directory, resume, accelerator, progress)
         tell("on_train_begin")
-        state = fit(job, planned, _resume_point(directory, resume, progress))
+        state = fit(job, planned, _resume_point(directory, resume, accelerator, progress))
         with waiting_for("measuring {} and writing the bundle", measured[0]):
             result = finish(job, checked, state, started, measured)
         for tracker in job.accelerator.trackers:
@@ -149,11 +149,13 @@ class _Hooks:
                 plugins.loaded().call(hook, run=self.run, **facts)
 
 
-def _resume_point(directory: Path, resume: bool, progress: Progress) -> Path | None:
-    if not resume:
-        return None
-    found, passed_over = checkpoint.newest_good(directory / "checkpoints")
-    for sentence in passed_over:
-        progress.say(sentence)
-    progress.say(f"resuming from {found}" if found else "no checkpoint to resume from: starting at the beginning")
-    return found
+def _resume_point(directory: Path, resume: bool, accelerator: Accelerator, progress: Progress) -> Path | None:
+    """Return the checkpoint to resume from, which the main process chooses for all."""
+    found: Path | None = None
+    if resume and accelerator.is_main_process:
+        found, passed_over = checkpoint.newest_good(directory / "checkpoints")
+        for sentence in passed_over:
+            progress.say(sentence)
+        progress.say(f"resuming from {found}" if found else "no checkpoint to resume from: starting at the beginning")
+    chosen: Path | None = broadcast_object_list([found])[0]
+    return chosen
