@@ -104,7 +104,8 @@ def is_finite(found: Tensor, scaler: Any) -> Tensor:
 
     In fp16 the gradient may overflow, for then the scaler leaves out the step and takes a smaller scale.
     """
-    return torch.isfinite(found[0]) if scaler.is_enabled() else torch.isfinite(found[[0, 5]]).all()
+    loss, gradient = torch.isfinite(found[0]), torch.isfinite(found[-1])
+    return loss if scaler.is_enabled() else loss & gradient
 
 
 class Later:
