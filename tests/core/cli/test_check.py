@@ -56,7 +56,7 @@ CASES = {
     "a missing key": ("strategy: full\n", "", ["recipe.yaml", "'strategy' is required"]),
     "an unknown component": ("head: classifier", "head: clasifier", ["line 4: head", "Did you mean 'classifier'?"]),
     "an unknown metric": ("[accuracy]", "[acuracy]", ["line 6: metrics.0", "Did you mean 'accuracy'?"]),
-    "a metric listed twice": ("[accuracy]", "[accuracy, accuracy]", ["metrics.0", "listed twice"]),
+    "a metric listed twice": ("[accuracy]", "[accuracy, accuracy]", ["metrics.1", "listed twice"]),
     "an unknown option": (
         "head: classifier",
         "head: {name: classifier, hiden: 3}",
@@ -228,7 +228,7 @@ def test_a_bad_override_is_named(override: str, said: list[str], tmp_path: Path,
         (b"", "found nothing"),
         (b"just words", "key: value"),
         (b"a: 1\n" * 2_500_000, "larger than"),
-        (b"a: " + b"[" * 50_000, "nested too deeply"),
+        (b"a: " + b"[" * 50_000, "nested more than 50 levels deep"),
         (b"? [a, b]\n: c\n", "a key must be a single word"),
     ],
 )
@@ -241,7 +241,7 @@ def test_a_file_that_is_no_recipe_is_named(content: bytes, said: str, tmp_path: 
 
 def test_a_recipe_that_is_not_there_or_a_folder_is_named(tmp_path: Path, refused) -> None:
     assert "no such file" in refused("check", "nowhere.yaml")
-    assert "directory" in refused("check", tmp_path)
+    assert "found a folder" in refused("check", tmp_path)
     assert "Missing argument 'RECIPE'" in refused("check")
 
 
