@@ -175,7 +175,7 @@ def write(directory: Path, model: Model, parts: Mapping[str, tuple[Entry, Mappin
         (aside / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
         bundle = Bundle(aside, json.loads((aside / DESCRIPTION).read_text(encoding="utf-8")))
         difference = _difference(bundle.outputs(raw), expected)
-        if np.isnan(difference):
+        if any(tensor.isnan().any() for tensor in (expected.values() if isinstance(expected, dict) else [expected])):
             raise RunError(
                 "the trained model's outputs are not finite on inputs of the split that it is measured on: an input or "
                 "the training ran out of the range of numbers; look at metrics.jsonl and at the largest inputs"
