@@ -20,10 +20,12 @@ FORK = multiprocessing.get_context("fork")
 def hold(directory: Path, worker: bool = False) -> None:
     """Hold the lock until killed; with a forked worker that outlives this process."""
     with directories.locked(directory):
-        if worker and os.fork() == 0:
-            (directory / "worker").write_text(str(os.getpid()))
-            time.sleep(60)
-            os._exit(0)
+        if worker:
+            forked = os.fork()
+            if not forked:
+                time.sleep(60)
+                os._exit(0)
+            (directory / "worker").write_text(str(forked))
         (directory / "held").touch()
         time.sleep(60)
 
