@@ -39,7 +39,11 @@ def _sender(ask: Ask, note: Path) -> Callable[[], None]:
     main = os.getpid()
 
     def send() -> None:
-        note.write_text(str(time.monotonic()))
+        try:
+            with note.open("x") as file:
+                file.write(str(time.monotonic()))
+        except FileExistsError:  # another loader's process has sent it
+            return
         os.kill(main, ask.signal)
         if ask.twice:
             time.sleep(0.05)  # equal signals that are both still to be delivered are one

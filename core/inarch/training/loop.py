@@ -1,7 +1,6 @@
 """The loop that trains everything: phases, epochs, steps, evaluation, checkpoints. It knows no domain."""
 
 import math
-import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -110,8 +109,9 @@ class _PhaseRun:
             if state.cursor == self.job.steps_per_epoch:
                 state.cursor, state.epoch, state.epochs_done = 0, state.epoch + 1, state.epochs_done + 1
             self._after_step()
-            if self.stepper.agreed or (alone and interruption.asked()):
-                raise Interrupted(interruption.asked() or signal.SIGTERM)
+            asked = interruption.asked() if alone else self.stepper.agreed
+            if asked:
+                raise Interrupted(asked)
 
     def _fit(self) -> None:
         """Fit the head to stored features: one step and one epoch, however many the phase would take."""

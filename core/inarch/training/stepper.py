@@ -1,5 +1,6 @@
 """A phase's optimizer steps: out of memory, losses that are not finite, and signals, alike on all processes."""
 
+import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -33,6 +34,9 @@ from inarch.training.step import (
 MOST_LEFT_OUT = 10
 """Steps in a row without a finite gradient after which `skip` gives up: waiting longer would not help."""
 
+_ASKED: dict[int | None, float] = {signal.SIGTERM: 1e6, signal.SIGINT: 1.0, None: 0.0}
+"""What a process that was asked to end adds to a sum over all of them: many of the one do not make the other."""
+
 
 class _Taken(NamedTuple):
     """A step whose numbers have not been read yet: what a capsule of it holds."""
@@ -57,8 +61,8 @@ class Stepper:
         self.later = None if waits else Later()
         self.halted = None if waits else torch.zeros((), dtype=torch.bool, device=device)
         self.unread: list[_Taken] = []
-        self.agreed = False
-        """Whether, at the last step that was read, any process had been asked to end."""
+        self.agreed: int | None = None
+        """The signal by which, at the last step that was read, any process had been asked to end."""
 
     def step(self, item: Item) -> Tensor:
         """Take a step; return the global (loss sum, count, tokens, tokens with padding), shape (4,), on the device."""
@@ -68,7 +72,7 @@ class Stepper:
             self.forward.train()
         total = self._accumulate(item)
         self.unread.append(_Taken(replace(self.state), item, self.retry.generators, self.scaler.get_scale()))
-        total[4] = float(interruption.asked() is not None)
+        total[4] = _ASKED[interruption.asked()]
         found = optimize(job.model, self.optimizer, total, job.accelerator, job.recipe.train.clip, self.scaler,
                          self.pull, self.halted)  # fmt: skip
         numbers = self.later.read(found) if self.later else found.cpu()
@@ -82,7 +86,8 @@ class Stepper:
     def _read(self, numbers: Tensor) -> bool:
         """Look at a step's numbers; say whether they are finite, or end the training."""
         taken = self.unread.pop(0)
-        self.agreed = bool(numbers[4])
+        asked = float(numbers[4])
+        self.agreed = next((number for number, told in _ASKED.items() if number and asked >= told), None)
         if is_finite(numbers, self.scaler):
             return True
         loss_sum, count, *_, norm = numbers.tolist()
