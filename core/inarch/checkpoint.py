@@ -29,9 +29,8 @@ def written_atomically(final: Path, needs: Iterable[str] = ()) -> Iterator[Path]
     """
     aside, before = final.with_name(f".{final.name}.{uuid.uuid4().hex[:8]}"), _before(final)
     try:
-        final.parent.mkdir(
-            exist_ok=True
-        )  # but not its parent: what vanished is not to be made anew, half of it missing
+        # but not its parent: what vanished is not to be made anew, half of it missing
+        final.parent.mkdir(exist_ok=True)
         _put_back(before)
         aside.mkdir()
         yield aside

@@ -53,7 +53,7 @@ class Share:
     idle: bool
     """Whether the examples are only there for the process to take part, and do not count."""
     random: dict[str, Any]
-    """The state of every random generator before the step (`state.random_state`)."""
+    """The state of every random generator before the step (`Generators.plain`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +109,8 @@ def write(job: Job, phase: Phase, state: RunState, item: Item, found: Mapping[st
     """Write the capsule of the step after `state`; every process calls this, the main one writes and returns where.
 
     item: what this process was given. found: the global `loss_sum`, `count` and `gradient_norm`, the `scale` of the
-    loss, and `random`, this process' `random_state` before the step. Returns None where the run has enough capsules,
-    and where one cannot be written: that is told, and must not hide why there should be one.
+    loss, and `random`, `Generators.plain` of this process before the step. Returns None where the run has enough
+    capsules, and where one cannot be written: that is told, and must not hide why there should be one.
     """
     final = checkpoint.step_directory(job.directory / FOLDER, state.step + 1)
     main = job.accelerator.is_main_process

@@ -15,6 +15,7 @@ from inarch.training import shards
 from inarch.training import state as states
 from inarch.training.average import Ema
 from inarch.training.engine import saves_shards
+from inarch.training.generators import Generators
 from inarch.training.job import Job
 from inarch.training.shards import NoTensors, WholeModule, WholeOptimizer
 from inarch.training.state import RunState
@@ -23,7 +24,7 @@ from inarch.training.state import RunState
 def save(job: Job, state: RunState, optimizer: Any, average: Ema | None, scaler: Any) -> None:
     """Write a checkpoint of the run after its last step, and remove those that are no longer needed."""
     accelerator, root = job.accelerator, job.directory / "checkpoints"
-    generators = gather_object([states.random_state(accelerator.device)])
+    generators = gather_object([Generators.now(accelerator.device).plain()])
     model, moments, averages = _whole(job, optimizer, average)
     for part in (model, moments, averages):
         if isinstance(part, WholeModule | WholeOptimizer):

@@ -2,13 +2,11 @@
 
 import hashlib
 import json
-import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -16,6 +14,7 @@ from torch import Tensor, nn
 
 from inarch.errors import RunError
 from inarch.training import optimizer_state
+from inarch.training.generators import put_back_plain
 from inarch.weights import savable
 
 STATE = "state.json"
@@ -94,7 +93,7 @@ def save(
     scaler: Any,
     generators: list[dict[str, Any]],
 ) -> None:
-    """Write the state and all tensors into an empty directory; `generators` has one `random_state` per process.
+    """Write the state and all tensors into an empty directory; `generators` has `Generators.plain` of each process.
 
     Of the schedule nothing is kept: a rate is a function of the step alone (`optimization.rate_factor`).
     """
@@ -140,41 +139,9 @@ def processes(directory: Path) -> int:
     return len(_part(directory, "random"))
 
 
-def random_state(device: torch.device) -> dict[str, Any]:
-    """Return the state of every random generator of this process, as plain data."""
-    version, internal, gauss = random.getstate()
-    name, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
-    states: dict[str, Any] = {
-        "python": [version, list(internal), gauss],
-        "numpy": [name, np.asarray(keys).tolist(), int(position), int(has_gauss), float(cached)],
-        "torch": torch.get_rng_state().numpy().tobytes().hex(),
-    }
-    if device.type == "cuda":
-        states["device"] = torch.cuda.get_rng_state(device).numpy().tobytes().hex()
-    return states
-
-
 def restore_random(directory: Path, process: int, device: torch.device) -> None:
     """Put every random generator of this process back as a checkpoint has it."""
-    set_random(_part(directory, "random")[process], device, str(directory))
-
-
-def set_random(states: Mapping[str, Any], device: torch.device, origin: str) -> None:
-    """Put every random generator of this process back as `random_state` told it; a missing state is an error."""
-    setters: dict[str, Callable[[Any], None]] = {
-        "python": lambda state: random.setstate((state[0], tuple(state[1]), state[2])),
-        "numpy": lambda state: np.random.set_state(tuple(state)),
-        "torch": lambda state: torch.set_rng_state(_bytes(state)),
-    }
-    if device.type == "cuda":
-        setters["device"] = lambda state: torch.cuda.set_rng_state(_bytes(state), device)
-    for name, put in setters.items():
-        if name not in states:
-            raise RunError(f"{origin}: the random state of '{name}' is missing, so the run cannot go on exactly")
-        try:
-            put(states[name])
-        except (ValueError, TypeError, IndexError, RuntimeError) as error:
-            raise RunError(f"{origin}: the random state of '{name}' cannot be read: {error}") from None
+    put_back_plain(_part(directory, "random")[process], device, str(directory))
 
 
 def _part(directory: Path, name: str) -> Any:
@@ -233,7 +200,3 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path}: cannot be read: {error}") from None
-
-
-def _bytes(text: str) -> Tensor:
-    return torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8)

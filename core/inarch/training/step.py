@@ -1,12 +1,10 @@
 """One optimizer step: the exact gradient of the mean loss over a batch, however it is spread and cut."""
 
 import math
-import random
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -15,10 +13,8 @@ from inarch.data.loaders import Item
 from inarch.errors import RunError
 from inarch.interfaces.strategy import Lesson
 from inarch.model import Model, to_device, to_float
+from inarch.training.generators import Generators
 from inarch.training.optimization import Pull, micro_batches, scale_gradients
-
-Generators = tuple[Any, Any, Tensor, Tensor | None]
-"""Random states of python, numpy, torch and the device."""
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -143,12 +139,12 @@ class Retry:
         """Copy buffers and random states, without waiting for the device."""
         if self.buffers:
             torch._foreach_copy_(self.saved, self.buffers)
-        self.generators = generators(self.device)
+        self.generators = Generators.now(self.device)
 
     def undo(self, optimizer: Any) -> None:
         """Put everything back as it was before the step."""
         self.undo_buffers()
-        put_back(self.generators, self.device)
+        self.generators.put_back(self.device)
         optimizer.zero_grad(set_to_none=True)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -157,22 +153,6 @@ class Retry:
         """Put the buffers back."""
         if self.buffers:
             torch._foreach_copy_(self.buffers, self.saved)
-
-
-def generators(device: torch.device) -> Generators:
-    """Return the random states of this process."""
-    on_device = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-    return random.getstate(), np.random.get_state(), torch.get_rng_state(), on_device
-
-
-def put_back(states: Generators, device: torch.device) -> None:
-    """Put the random generators of this process back."""
-    python, numpy, on_cpu, on_device = states
-    random.setstate(python)
-    np.random.set_state(numpy)
-    torch.set_rng_state(on_cpu)
-    if on_device is not None:
-        torch.cuda.set_rng_state(on_device, device)
 
 
 def smaller(micro_batch_size: int, automatic: bool) -> int:

@@ -15,21 +15,11 @@ from inarch.errors import OutOfMemory, RunError
 from inarch.interfaces.dataset import Stream
 from inarch.interfaces.strategy import Phase
 from inarch.training import capsule, sharding
-from inarch.training import state as states
+from inarch.training.generators import Generators
 from inarch.training.job import MICRO_BATCH, Job
 from inarch.training.optimization import Pull
 from inarch.training.state import RunState
-from inarch.training.step import (
-    Generators,
-    Later,
-    Retry,
-    accumulate,
-    generators,
-    is_finite,
-    optimize,
-    put_back,
-    smaller,
-)
+from inarch.training.step import Later, Retry, accumulate, is_finite, optimize, smaller
 
 MOST_LEFT_OUT = 10
 """Steps in a row without a finite gradient after which `skip` gives up: waiting longer would not help."""
@@ -112,11 +102,7 @@ class Stepper:
 
     def _write_capsule(self, taken: _Taken, found: Mapping[str, float]) -> str:
         """Write the step's capsule, if there are not many yet; return a sentence that says what to do with it."""
-        device = self.job.accelerator.device
-        after = generators(device)
-        put_back(taken.generators, device)
-        facts = {**found, "scale": taken.scale, "random": states.random_state(device)}
-        put_back(after, device)
+        facts = {**found, "scale": taken.scale, "random": taken.generators.plain()}
         with sharding.seen(self.job, self.job.model) as model:
             path = capsule.write(replace(self.job, model=model), self.phase, taken.state, taken.item, facts)
         return f"Look at it with: inarch replay {path}. " if path else ""

@@ -16,9 +16,9 @@ from inarch.model import Model
 from inarch.opening import Allowance
 from inarch.parts import files_of, rebuild
 from inarch.training.capsule import FACTS, WEIGHTS, Capsule
+from inarch.training.generators import put_back_plain
 from inarch.training.hardware import prepare_model, prepare_process
 from inarch.training.optimization import scale_gradients
-from inarch.training.state import set_random
 from inarch.training.step import Retry, accumulate, is_finite
 from inarch.weights import load_strictly, read_state
 from inarch.workflows.start import speed_up
@@ -84,7 +84,7 @@ class Step:
         for item in items:
             self.model.zero_grad(set_to_none=True)
             self.retry.undo_buffers()
-            set_random(item["random"], device, str(self.kept.directory))
+            put_back_plain(item["random"], device, str(self.kept.directory))
             alike = {**item, "size": math.ceil(item["size"] / len(facts.processes))}  # for one process now
             total += accumulate(
                 forward or self.model, self.model, alike, facts.micro_batch_size, self.accelerator, precision, scaler

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 import inarch
 from inarch.training import state
+from inarch.training.generators import Generators, put_back_plain
 from inarch.training.state import RunState
 
 
@@ -115,7 +116,7 @@ def written(folder: Path, optimizer: str) -> tuple[Path, Made]:
         ["row 3: no"], [{"phase": "head", "before": "a", "after": "a"}, {"phase": "all", "before": "b", "after": None}],
         "abc",
     )  # fmt: skip
-    states = [state.random_state(torch.device("cpu")) for _ in range(2)]
+    states = [Generators.now(torch.device("cpu")).plain() for _ in range(2)]
     folder.mkdir()
     state.save(folder, filled, *made, states)
     return folder, made
@@ -228,9 +229,9 @@ def test_a_checkpoint_of_another_optimizer_or_phase_is_refused(tmp_path: Path) -
 
 @pytest.mark.parametrize("name", ["python", "numpy", "torch"])
 def test_a_random_state_that_generators_refuse_is_an_error_that_names_it(name: str) -> None:
-    states = state.random_state(torch.device("cpu"))
+    states = Generators.now(torch.device("cpu")).plain()
     for wrong in (7, [], "seven", states[name][:2]):
         with pytest.raises(inarch.RunError, match=f"'{name}' cannot be read"):
-            state.set_random({**states, name: wrong}, torch.device("cpu"), "here")
+            put_back_plain({**states, name: wrong}, torch.device("cpu"), "here")
     with pytest.raises(inarch.RunError, match=f"'{name}' is missing"):
-        state.set_random({n: s for n, s in states.items() if n != name}, torch.device("cpu"), "here")
+        put_back_plain({n: s for n, s in states.items() if n != name}, torch.device("cpu"), "here")
