@@ -5,12 +5,33 @@ from dataclasses import asdict
 
 import click
 
+from inarch.cli.lazy import LazyGroup
 
-@click.command()
+COMMANDS = {
+    "doctor": "Say what is wrong with plugins, and what to type.",
+    "disable": "Leave a plugin out from now on.",
+    "enable": "Use a disabled plugin again.",
+    "new": "Write a package with a plugin that passes its own tests.",
+    "hooks": "Explain the hooks that a plugin can answer.",
+}
+"""The verbs that are imported when used, from `inarch.cli.plugin_<verb>`, and a line on each."""
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--verbose", is_flag=True, help="Print the whole traceback of a broken plugin.")
-def command(as_json: bool, verbose: bool) -> None:
+@click.pass_context
+def command(ctx: click.Context, as_json: bool, verbose: bool) -> None:
     """List the plugins: where each comes from, what it registers, and why a broken one cannot be used."""
+    if ctx.invoked_subcommand is None:
+        _list(as_json, verbose)
+
+
+for name, line in COMMANDS.items():
+    command.add_lazy(name, f"inarch.cli.plugin_{name}:command", line)
+
+
+def _list(as_json: bool, verbose: bool) -> None:
     from inarch.cli.extra import commands
     from inarch.cli.main import VERBS
     from inarch.plugins import loaded
