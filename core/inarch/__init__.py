@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from inarch.interfaces.strategy import Phase as Phase
     from inarch.interfaces.strategy import Strategy as Strategy
     from inarch.interfaces.strategy import Trained as Trained
+    from inarch.interfaces.trial import Trial as Trial
     from inarch.schema import Address as Address
     from inarch.schema import Range as Range
     from inarch.silence import quiet as quiet
@@ -68,6 +69,7 @@ _HOME = {
     "Stream": "inarch.interfaces.dataset",
     "Targets": "inarch.interfaces.dataset",
     "Trained": "inarch.interfaces.strategy",
+    "Trial": "inarch.interfaces.trial",
     "WeightsError": "inarch.errors",
     "Window": "inarch.interfaces.backbone",
     "absolute": "inarch.addresses",

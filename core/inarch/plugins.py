@@ -32,11 +32,11 @@ _KIND_OF_KEY = {
     "strategy": "strategies",
 }
 _FACTS: dict[str, dict[str, Any]] = {
-    "backbones": {"domain": "", "verify": None, "starter": None, "candidates": None, "keeps": ()},
-    "heads": {"read": None, "verify": None, "trained": True},
-    "datasets": {},
-    "metrics": {"kinds": (), "larger_is_better": True, "verify": None},
-    "strategies": {},
+    "backbones": {"domain": "", "verify": None, "starter": None, "candidates": None, "keeps": (), "trial": None},
+    "heads": {"read": None, "verify": None, "trained": True, "trial": None},
+    "datasets": {"trial": None},
+    "metrics": {"kinds": (), "larger_is_better": True, "verify": None, "trial": None},
+    "strategies": {"trial": None},
 }
 _COMMAND_NAMES = {
     "datasets": "dataset",

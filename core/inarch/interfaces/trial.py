@@ -1,0 +1,32 @@
+"""What to try a component with: `inarch.testing` asks for it and nothing else does. Light: imports no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inarch.interfaces.dataset import Targets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A small instance of a component, and what to try it with.
+
+    A component tells it at registration: ``register("series", series, trial=trial)``. `trial()` returns one, or a list
+    of them where several kinds of instances are worth trying.
+    """
+
+    name: str = ""
+    """What tells it from other trials of the same component, a word or two."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the builder, as a recipe would write them: small, with random weights, without a download."""
+    inputs: Sequence[Any] = ()
+    """Of a backbone: raw inputs, at least three, as unlike as real ones are: short and long, plain and odd."""
+    refused: Sequence[Any] = ()
+    """Of a backbone: raw inputs that cannot be read, which `transform` refuses with ValueError or OSError."""
+    targets: "Targets | None" = None
+    """Of a head or a metric: the targets that it is built for."""
+    truths: Sequence[Any] = ()
+    """Of a head: raw targets, at least three, as rows of a data set have them."""
+    expected_failed_checks: Mapping[str, str] = field(default_factory=dict)
+    """Names of checks that this component is known to fail, each with the reason. One that passes is a failure."""
