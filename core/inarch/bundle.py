@@ -19,14 +19,15 @@ from torch import Tensor
 from inarch import checkpoint
 from inarch.data.inputs import Inputs, Seen, in_portions, kept_by
 from inarch.data.order import evaluation_batches
+from inarch.description import DESCRIPTION, FORMAT, WEIGHTS, files_of, read_description
 from inarch.errors import InarchError, RunError, WeightsError, listing
 from inarch.interfaces.backbone import Backbone, Window
 from inarch.interfaces.dataset import Targets
 from inarch.model import Model, collect
-from inarch.opening import DESCRIPTION, FORMAT, WEIGHTS, Allowance, read_description
-from inarch.parts import describe, files_of, rebuild, write_files
+from inarch.opening import Allowance
+from inarch.parts import describe, rebuild, write_files
 from inarch.plugins import Entry
-from inarch.weights import fingerprint, load_strictly, read_state, savable
+from inarch.weights import fingerprint, load_strictly, load_weights, read_state, savable
 
 AHEAD = 16  # batches of which the inputs are read together, so that those of similar length share one
 TOLERANCE = 1e-3  # a larger difference between training and serving is an error; measured ones are about 1e-6
@@ -207,8 +208,8 @@ def _open_backbone(directory: Path, description: Mapping[str, Any]) -> tuple[Bac
         return backbone, set()
     strategy = rebuild("strategies", description["strategy"], description, {})
     try:
-        backbone.load_weights()
-    except WeightsError as error:
+        load_weights(backbone, description["backbone"]["name"])
+    except (RunError, WeightsError) as error:
         raise WeightsError(f"the bundle keeps adapters, and needs the weights that they belong to: {error}") from error
     before = backbone.state_dict(keep_vars=True)
     known = {id(tensor) for tensor in before.values()}

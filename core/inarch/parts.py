@@ -5,13 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from inarch.description import FILES
 from inarch.document import Document
 from inarch.interfaces.backbone import Backbone
 from inarch.interfaces.dataset import Targets
 from inarch.plugins import Entry, build, loaded
 from inarch.schema import bind, plain
-
-FILES = "backbone"
 
 
 def describe(parts: Mapping[str, tuple[Entry, Mapping[str, Any]]], targets: Targets) -> dict[str, Any]:
@@ -34,11 +33,6 @@ def write_files(directory: Path, backbone: Backbone) -> None:
     for name, content in backbone.files().items():
         (directory / FILES).mkdir(exist_ok=True)
         (directory / FILES / name).write_bytes(content)
-
-
-def files_of(directory: Path) -> dict[str, str]:
-    """Return the option with which a backbone is built that has files in a folder."""
-    return {"files": str(directory / FILES)} if (directory / FILES).is_dir() else {}
 
 
 def rebuild(

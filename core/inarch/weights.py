@@ -12,7 +12,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from inarch.addresses import kind, locate
+from inarch.description import WEIGHTS
 from inarch.errors import WeightsError, listing
+from inarch.interfaces.backbone import Backbone
+from inarch.source import Source, find, spell
 
 
 def read_state(address: str | Path) -> dict[str, Tensor]:
@@ -68,6 +71,26 @@ def load_strictly(
     if told:
         raise WeightsError(f"{origin}: the weights do not fit the model; " + "; ".join(told))
     module.load_state_dict(dict(state), strict=False)
+
+
+def load_weights(backbone: Backbone, name: str) -> Source | None:
+    """Load the weights that a backbone's options name; of a source model, which is returned, all that it has.
+
+    name: the builder's.
+    """
+    source = find(backbone.resolved.get("weights"))
+    if source is None:
+        backbone.load_weights()
+        return None
+    source.refuse_other(name, backbone.resolved)
+    state = read_state(source.directory / WEIGHTS)
+    own = {name.removeprefix("backbone."): state[name] for name in state if name.startswith("backbone.")}
+    try:
+        load_strictly(backbone, own, f"the source model {source.directory}", missing_is_fine=backbone.fresh)
+    except WeightsError as error:
+        told = spell(source.differences(backbone.resolved))
+        raise WeightsError(f"{error}. Its options differ: {told}" if told else str(error)) from None
+    return source
 
 
 def savable(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

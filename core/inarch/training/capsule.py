@@ -22,10 +22,10 @@ from safetensors.torch import save_file
 
 from inarch import checkpoint, document, recipe
 from inarch.data.loaders import Item
+from inarch.description import strangeness, unlisted
 from inarch.document import Document
 from inarch.errors import RecipeError, RunError
 from inarch.interfaces.strategy import Phase
-from inarch.opening import strangeness, unlisted
 from inarch.parts import write_files
 from inarch.recipe import Recipe
 from inarch.schema import convert

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from inarch import plugins
-from inarch.addresses import locate
+from inarch import source as sources
 from inarch.data import splits
-from inarch.errors import DataError, RecipeError, WeightsError, listing, unknown
+from inarch.errors import DataError, RecipeError, RunError, WeightsError, listing, unknown
 from inarch.interfaces.dataset import Dataset, Rows, Stream, Targets
 from inarch.interfaces.strategy import Strategy
 from inarch.plugins import Entry
 from inarch.recipe import Component, Recipe
+from inarch.source import Source
 from inarch.workflows.fitness import refuse_misfit
 
 MOST_TOLD = 20  # classes whose counts are told one by one
@@ -30,6 +31,8 @@ class Checked:
     targets: Targets
     skipped: Mapping[str, list[str]]
     """Split to the places and reasons of rows that cannot be read, where the recipe says `on_error: skip`."""
+    source: Source | None = None
+    """The run's bundle that the backbone begins from; None: it does not begin from one."""
 
     def resolved(self) -> Recipe:
         """Return the recipe with the defaults of its components written out; the backbone knows its own when built."""
@@ -50,8 +53,7 @@ def check(recipe: Recipe) -> Checked:
     """Check components, options, data, targets, metrics and inputs, or raise the first mistake found."""
     components = plugins.check(recipe)
     strategy: Strategy = plugins.build(*components["strategy"][0])
-    if not strategy.random_weights:
-        _check_weights(recipe, components["backbone"][0][1].get("weights"))
+    source = _find_source(recipe, components, strategy.random_weights)
     dataset: Dataset = plugins.build(*components["dataset"][0])
     _refuse_empty(dataset)
     head, options = components["head"][0]
@@ -62,7 +64,7 @@ def check(recipe: Recipe) -> Checked:
     _check_metrics(recipe, components["metrics"], targets, head)
     _check_best_metric(recipe, dataset)
     refuse_misfit(recipe, strategy, head, dataset, targets)
-    return Checked(recipe, components, dataset, targets, skipped)
+    return Checked(recipe, components, dataset, targets, skipped, source)
 
 
 def _fingerprint(dataset: Dataset, rows: Any) -> dict[str, Any]:
@@ -85,6 +87,9 @@ def summary(checked: Checked) -> list[str]:
             + (f" ({told})" if told else "")
             + (f", {skipped} skipped" if skipped else "")
         )
+    if checked.source:
+        trained = f"trained by '{checked.source.description.get('recipe')}'"
+        lines.append(f"source model: {checked.source.directory}, {trained}")
     return lines
 
 
@@ -121,13 +126,23 @@ def _check_options(
         raise RecipeError(f"{recipe.document.where(key)}: {told}") from None
 
 
-def _check_weights(recipe: Recipe, address: Any) -> None:
-    """Look for the file of weights; whether they fit is known once the backbone is built."""
-    if isinstance(address, str) and address not in ("pretrained", "none"):
-        try:
-            locate(address, WeightsError)
-        except WeightsError as error:
-            raise WeightsError(f"{recipe.document.where(('backbone', 'weights'))}: {error}") from None
+def _find_source(recipe: Recipe, components: dict[str, Any], random: bool) -> Source | None:
+    """Look for the file of weights or the source model; whether they fit is known once the backbone is built.
+
+    The backbone's options become what they are on top of the source model, also for a control whose weights are random.
+    """
+    entry, options = components["backbone"][0]
+    try:
+        source = sources.find(options.get("weights"))
+        if source:
+            source.refuse_other(entry.name, options)
+    except (RunError, WeightsError) as error:
+        if random:
+            return None
+        raise type(error)(f"{recipe.document.where(('backbone', 'weights'))}: {error}") from None
+    if source:
+        components["backbone"] = [(entry, source.options(options))]
+    return None if random else source
 
 
 def _check_metrics(recipe: Recipe, metrics: list[tuple[Entry, dict[str, Any]]], targets: Targets, head: Entry) -> None:

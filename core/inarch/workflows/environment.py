@@ -43,6 +43,7 @@ def describe(
         "parameters": total,
         "layers": len(check_layers(model.backbone)),
         "backbone_sha256": fingerprint(model.backbone.state_dict()),
+        **({"source": checked.source.facts(model.backbone.resolved)} if checked.source else {}),
     }
 
 

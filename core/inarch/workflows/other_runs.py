@@ -8,11 +8,11 @@ from typing import Any
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from inarch.description import WEIGHTS, read_description
 from inarch.errors import InarchError, RunError, listing
 from inarch.interfaces.strategy import Strategy
 from inarch.interfaces.strategy import Weights as State
 from inarch.model import Model
-from inarch.opening import WEIGHTS, read_description
 from inarch.workflows.check import Checked
 from inarch.workflows.directory import refuse_other_data
 

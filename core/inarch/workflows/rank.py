@@ -12,6 +12,7 @@ import torch
 from accelerate import Accelerator
 
 from inarch import checkpoint, plugins, recipe, schema
+from inarch import source as sources
 from inarch.data.loaders import Examples, load
 from inarch.data.views import Views
 from inarch.errors import DataError, InarchError, RecipeError
@@ -25,6 +26,7 @@ from inarch.studies import ranking, ranking_plot
 from inarch.studies.ranking import Data, Place, Scored
 from inarch.studies.transferability import one_hot, standardised
 from inarch.training.progress import Progress
+from inarch.weights import load_weights
 from inarch.workflows.candidates import Known, find, split
 from inarch.workflows.check import Checked, check
 from inarch.workflows.start import make_examples, start_processes
@@ -167,18 +169,20 @@ def _few(checked: Checked) -> tuple[Checked, list[str]]:
 def examine(candidate: Known, checked: Checked, accelerator: Accelerator) -> tuple[Scored, Data]:
     """Return the scores of one backbone on train, and what they were compared with."""
     torch.manual_seed(checked.recipe.seed)
-    backbone: Backbone = plugins.build(candidate.entry, candidate.options)
-    backbone.load_weights()
+    source = sources.find(candidate.options.get("weights"))
+    options = source.options(candidate.options) if source else candidate.options
+    backbone: Backbone = plugins.build(candidate.entry, options)
+    load_weights(backbone, candidate.entry.name)
     head: Head = plugins.build(*checked.one("head"), checked.targets, backbone.num_features)
-    mine = replace(checked, components={**checked.components, "backbone": [(candidate.entry, candidate.options)]})
+    mine = replace(checked, components={**checked.components, "backbone": [(candidate.entry, options)]})
     examples = make_examples(mine, "train", Model(backbone, head))
     found = extract(examples, backbone, accelerator)
     values = np.asarray(found.values, np.float64)
     _refuse_values(values)
     data = _data(checked, head, found.rows)
-    weights = backbone.source_classifier()
-    source = None if weights is None else _probabilities(values, *(tensor.double().cpu().numpy() for tensor in weights))
-    scores, draws = ranking.score(values, data, source)
+    weights = None if source else backbone.source_classifier()
+    layer = None if weights is None else [tensor.double().cpu().numpy() for tensor in weights]
+    scores, draws = ranking.score(values, data, None if layer is None else _probabilities(values, *layer))
     facts = {
         "backbone": candidate.entry.name,
         "options": schema.plain(dict(backbone.resolved)),

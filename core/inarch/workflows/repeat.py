@@ -10,11 +10,12 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from inarch.data.loaders import Item
+from inarch.description import files_of
 from inarch.errors import RunError
 from inarch.interfaces.dataset import Targets
 from inarch.model import Model
 from inarch.opening import Allowance
-from inarch.parts import files_of, rebuild
+from inarch.parts import rebuild
 from inarch.training.capsule import FACTS, WEIGHTS, Capsule
 from inarch.training.generators import put_back_plain
 from inarch.training.hardware import prepare_model, prepare_process

@@ -20,13 +20,16 @@ from inarch.interfaces.backbone import Backbone
 from inarch.interfaces.head import Head
 from inarch.interfaces.strategy import Phase, Strategy
 from inarch.model import Model
+from inarch.opening import Allowance
 from inarch.parts import describe
 from inarch.recipe import Component, Recipe
+from inarch.source import spell
 from inarch.training.engine import make_accelerator
 from inarch.training.job import Job
 from inarch.training.progress import Progress
 from inarch.training.waiting import timeout, waiting_for
 from inarch.turns import turn
+from inarch.weights import load_weights
 from inarch.workflows.check import Checked, refuse_many
 
 
@@ -57,13 +60,21 @@ def build_model(checked: Checked) -> Model:
     """Build the model, load its weights, and insert what the strategy trains beside them."""
     strategy, fetched = build_strategy(checked), _fetched(checked)
     with turn(fetched) if fetched else nullcontext():
-        backbone: Backbone = plugins.build(*checked.one("backbone"))
+        backbone = _build_backbone(checked)
         head: Head = plugins.build(*checked.one("head"), checked.targets, backbone.num_features)
         model = Model(backbone, head)
         if not strategy.random_weights:
-            backbone.load_weights()
+            load_weights(backbone, checked.one("backbone")[0].name)
     strategy.adapt(backbone)
     return model
+
+
+def _build_backbone(checked: Checked) -> Backbone:
+    """Build the backbone; with files of a source model, which may be a stranger's, only as large as its weights."""
+    source = checked.source
+    with Allowance(source.directory, adapters=False) if source else nullcontext():
+        backbone: Backbone = plugins.build(*checked.one("backbone"))
+    return backbone
 
 
 def _fetched(checked: Checked) -> str | None:
@@ -72,6 +83,12 @@ def _fetched(checked: Checked) -> str | None:
     model, weights = str(options.get("model") or ""), str(options.get("weights", "none"))
     here = weights.startswith("package:") or any(name and Path(name).exists() for name in (model, weights))
     return None if weights == "none" or here else f"the weights of {entry.name} {model} ({weights})"
+
+
+def differences(checked: Checked, model: Model) -> list[str]:
+    """Say which options of the backbone, its preprocessing among them, are not those that its source model had."""
+    found = checked.source.differences(model.backbone.resolved) if checked.source else {}
+    return [f"the source model had other options: {spell(found)}"] if found else []
 
 
 def resolve(checked: Checked, model: Model) -> Recipe:

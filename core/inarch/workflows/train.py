@@ -34,6 +34,7 @@ from inarch.workflows.other_runs import bundles_of_runs
 from inarch.workflows.start import (
     build_model,
     build_strategy,
+    differences,
     make_examples,
     make_job,
     on_main_first,
@@ -119,7 +120,8 @@ def _prepare(
     set_seed(parsed.seed, device_specific=True)  # processes must not share their dropout
     on_main_first(accelerator, lambda: directories.open_for(directory, resolved, resume, checked.fingerprints()))
     teaching.refuse_another(directory, facts)
-    for line in [*summary(checked), *(f"{name}: {note}" for name in examples for note in examples[name].notes)]:
+    notes = [f"{name}: {note}" for name in examples for note in examples[name].notes]
+    for line in [*summary(checked), *differences(checked, model), *notes]:
         progress.say(line)
     accelerator = with_tracker(directory, parsed.train.tracker)
     precision = choose_precision(accelerator.device, parsed.train.precision)
