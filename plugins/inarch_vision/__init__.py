@@ -1,7 +1,7 @@
 """The vision plugin: backbones of timm and torchvision. Imports nothing heavy."""
 
 from inarch import Register, hookimpl
-from inarch_vision import builders, candidates
+from inarch_vision import builders, candidates, trials
 
 
 @hookimpl
@@ -9,5 +9,6 @@ def register_backbones(register: Register) -> None:
     """Register one builder a library."""
     keeps = ("augment", "image_size", "crop_fraction", "crop_mode", "maps")
     images = {"domain": "image", "verify": builders.verify, "keeps": keeps}
-    register("timm", builders.timm, starter=builders.starter, candidates=candidates.candidates, **images)
-    register("torchvision", builders.torchvision, **images)
+    found = candidates.candidates
+    register("timm", builders.timm, starter=builders.starter, candidates=found, trial=trials.timm, **images)
+    register("torchvision", builders.torchvision, trial=trials.torchvision, **images)

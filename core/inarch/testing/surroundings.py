@@ -1,0 +1,114 @@
+"""Where a check runs: an empty folder, no network, a limit of time, and generators that are put back."""
+
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from types import FrameType
+from typing import Any
+
+LIMIT = 120.0
+"""Seconds that one check may take."""
+_HERE = ("", "localhost", "::", "::1", "0.0.0.0")
+_watched: list[list[str]] = []
+
+
+class TooLong(BaseException):
+    """A check took longer than it may; no component's `except Exception` catches it."""
+
+
+@contextmanager
+def surroundings() -> Iterator[None]:
+    """Run a check by itself; what it does to the process's folder, generators and signals is undone."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="inarch-check-"))
+        stack.enter_context(_inside(folder))
+        stack.enter_context(_generators_kept())
+        stack.enter_context(offline())
+        stack.enter_context(limited(LIMIT))
+        yield
+
+
+@contextmanager
+def offline() -> Iterator[list[str]]:
+    """Refuse, with OSError, what goes beyond this machine; the list tells what was wanted."""
+    _install_watch()
+    wanted: list[str] = []
+    _watched.append(wanted)
+    try:
+        yield wanted
+    finally:
+        _watched.remove(wanted)
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raise TooLong after so many seconds; off the main thread there is no limit."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise TooLong(f"it was not done after {seconds:g} seconds")
+
+    before = signal.signal(signal.SIGALRM, end)
+    rest, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, rest)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def _inside(folder: str) -> Iterator[None]:
+    before = os.getcwd()  # noqa: PTH109
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@contextmanager
+def _generators_kept() -> Iterator[None]:
+    """Put the global generators back, of the libraries that are imported."""
+    python = random.getstate()
+    numpy: Any = sys.modules.get("numpy")
+    torch: Any = sys.modules.get("torch")
+    kept = numpy.random.get_state() if numpy else None, torch.get_rng_state() if torch else None
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        if numpy:
+            numpy.random.set_state(kept[0])
+        if torch:
+            torch.set_rng_state(kept[1])
+
+
+@cache
+def _install_watch() -> None:
+    sys.addaudithook(_watch)  # cannot be taken out again: it does nothing outside `offline`
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _watched or not event.startswith("socket."):
+        return
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+        address = arguments[1]
+        host = address[0] if isinstance(address, tuple) else None  # else a socket that is a file
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
+        host = arguments[0]
+    else:
+        return
+    host = host.decode(errors="replace") if isinstance(host, bytes) else host
+    if isinstance(host, str) and host not in _HERE and not host.startswith("127."):
+        for wanted in _watched:
+            wanted.append(host)
+        raise OSError(f"a check has no network: {event} {host}")
