@@ -33,6 +33,8 @@ class _Signals:
     deferred = False
     """Whether somebody looks at `asked` soon."""
     heeded = False
+    readers = False
+    """Whether processes that are forked now read for this one."""
 
 
 def asked() -> int | None:
@@ -72,6 +74,19 @@ def deferred(defer: bool = True) -> Iterator[None]:
         yield
     finally:
         _Signals.deferred = before
+
+
+@contextmanager
+def starting_readers() -> Iterator[None]:
+    """Processes that are forked in the block never get SIGTERM: some systems send it to every process of a run.
+
+    Their parent still needs what they read, to end where all processes of the run agree to; then it ends them.
+    """
+    _Signals.readers = True
+    try:
+        yield
+    finally:
+        _Signals.readers = False
 
 
 def end_with_parent() -> None:
@@ -117,12 +132,13 @@ def _let_go() -> None:
 
 
 def _forget() -> None:
-    """Let a forked process, such as a loader's, be ended by its parent, and not by the terminal."""
+    """Let a forked process be ended by its parent, and not by the terminal."""
     if _Signals.heeded:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        _let_go()
+        if not _Signals.readers:  # torch gives its own handler to them, but a blocked signal waits for ever
+            _let_go()
         _Signals.heeded = _Signals.deferred = False
         _Signals.asked = None
 

@@ -9,6 +9,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
+
 
 class Ask(NamedTuple):
     """How a run is asked to end."""
@@ -22,6 +24,8 @@ class Ask(NamedTuple):
     """Which processes of the group are asked."""
     twice: bool = False
     """Once more, a moment later."""
+    readers: bool = False
+    """Also the processes that read for it, as a batch system does."""
 
 
 def command_line(arguments: Sequence[str], ask: Ask, home: Path) -> None:
@@ -44,7 +48,8 @@ def _sender(ask: Ask, note: Path) -> Callable[[], None]:
                 file.write(str(time.monotonic()))
         except FileExistsError:  # another loader's process has sent it
             return
-        os.kill(main, ask.signal)
+        for process in [psutil.Process(main), *(psutil.Process(main).children() if ask.readers else ())]:
+            process.send_signal(ask.signal)
         if ask.twice:
             time.sleep(0.05)  # equal signals that are both still to be delivered are one
             os.kill(main, ask.signal)

@@ -41,11 +41,13 @@ def cases(full: bool) -> list[Case]:
     groups = [
         Ask(place, number, 2, asked) for place in TRAINING for number in SIGNALS for asked in ((0,), (1,), (0, 1))
     ]
+    whole = [Ask(place, number, 2, (0, 1), readers=True) for place in TRAINING for number in SIGNALS]
     ends = [Ask(place, number, 1, (0, 1)) for place in PLACES if place not in TRAINING for number in SIGNALS]
     return [
         *(_case("vectors", name, workers, every) for name in STRATEGIES for workers in (0, 2)),
         *(_case("vectors", name, 0, twice) for name in ("full", "lp_ft")),
         *(_case("vectors", name, workers, groups, 2) for name in ("full", "gradual_unfreezing") for workers in (0, 2)),
+        _case("vectors", "full", 2, whole, 2),
         _case("vectors", "full", 0, ends, 2),
         *(_case(domain, "full", 0, every) for domain in ("vision", "text", "audio")),
         *(Case(PROMISE, f"{signal.Signals(n).name} to a launcher", partial(_launched, n, False)) for n in SIGNALS),

@@ -20,6 +20,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 from torch.utils.data import Dataset as TorchDataset
 
+from inarch import interruption
 from inarch.data.inputs import Inputs, Seen, see
 from inarch.data.order import Indices
 from inarch.data.workers import deaths_told, tell_deaths
@@ -247,7 +248,7 @@ def load(steps: TorchDataset[Item], keys: Any, workers: int, pin: bool = False) 
         pin_memory=pin,
         generator=torch.Generator(),  # its own, or starting workers would draw from the generator of training
     )
-    with deaths_told(workers):
+    with deaths_told(workers), interruption.starting_readers():
         items = iter(loader)
     if workers:
         tell_deaths(workers)

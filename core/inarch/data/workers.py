@@ -1,36 +1,39 @@
-"""Worker processes that die: one clear error, wherever the run is at that moment."""
+"""Worker processes that die: one clear error, wherever the run is at that moment. And their end with the run's."""
 
+import multiprocessing
+import os
 import re
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from multiprocessing.util import Finalize
 from types import FrameType
 
-from inarch import interruption
 from inarch.errors import RunError
 
 
 @contextmanager
 def deaths_told(workers: int) -> Iterator[None]:
-    """Raise RunError, or Interrupted if a signal asked for an end, for what torch raises of a worker that died."""
+    """Raise RunError for what torch raises of a worker that died."""
     try:
         yield
     except RuntimeError as error:
         reason = _reason(error)
         if reason is None:
             raise
-        number = interruption.asked()
         if isinstance(error.__cause__, RunError):  # from the handler below
             raise error.__cause__ from error
-        raise interruption.Interrupted(number) if number else RunError(_told(reason, workers)) from error
+        raise RunError(_told(reason, workers)) from error
 
 
 def tell_deaths(workers: int) -> None:
     """Let torch's handler of SIGCHLD, which raises wherever the main thread is, raise what `deaths_told` does.
 
-    Call it when workers have been started. One asked to end is about to stop reading, and needs to be told nothing.
+    Call it when workers have been started.
     """
+    _end_with_process(os.getpid())
     before = signal.getsignal(signal.SIGCHLD)
     if not callable(before) or threading.current_thread() is not threading.main_thread():
         return
@@ -50,8 +53,7 @@ class _Handler:
             reason = _reason(error)
             if reason is None:
                 raise
-            if interruption.asked() is None:
-                raise RunError(_told(reason, self.workers)) from error
+            raise RunError(_told(reason, self.workers)) from error
 
 
 def _reason(error: RuntimeError) -> str | None:
@@ -67,3 +69,17 @@ def _told(reason: str, workers: int) -> str:
         cure = "often the memory was full, and the system ended it: it takes less to"
     fewer = f"read with fewer processes (train.workers={workers // 2}, it was {workers})"
     return f"a process that reads data died ({reason}); {cure} {fewer}. Continue with --resume"
+
+
+@cache
+def _end_with_process(process: int) -> None:
+    """Let workers that are still there when a process ends be killed: they do not get python's SIGTERM."""
+    Finalize(None, _kill, exitpriority=1)
+
+
+def _kill() -> None:
+    readers = [process for process in multiprocessing.active_children() if process.daemon]
+    if readers:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # or torch would call each an accident
+    for process in readers:
+        process.kill()

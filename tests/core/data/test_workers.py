@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from torch.utils.data import Dataset as TorchDataset
@@ -41,13 +44,37 @@ def test_a_worker_that_dies_while_the_run_computes() -> None:
         time.sleep(20)  # as long as a step may take; the handler raises from it
 
 
-def test_workers_that_end_with_the_run_are_no_error_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where a batch system sends SIGTERM to all processes at once."""
-    items = load(Deadly(signal.SIGTERM), [0, 1, 2, 3], workers=1)
-    next(items)
-    monkeypatch.setattr(interruption, "asked", lambda: signal.SIGTERM)
-    with pytest.raises(interruption.Interrupted):
-        list(items)
+def test_workers_serve_on_where_every_process_of_a_run_is_asked_to_end() -> None:
+    """As a batch system does: the run needs what they read, to end where all its processes agree to."""
+    with interruption.heeded(), interruption.deferred():
+        assert len(list(load(Deadly(signal.SIGTERM), [0, 1, 2, 3], workers=2))) == 4
+
+
+LEFT = """
+import multiprocessing, sys
+from torch.utils.data import Dataset
+
+from inarch import interruption
+from inarch.data.loaders import load
+
+class Numbers(Dataset):
+    def __getitem__(self, key):
+        return {"rows": [key]}
+
+with interruption.heeded():
+    items = load(Numbers(), list(range(1000)), workers=2)
+    print(next(items), *(process.pid for process in multiprocessing.active_children()))
+    raise ValueError("which keeps the loader alive")
+"""
+
+
+def test_workers_end_with_a_run_that_fails() -> None:
+    started = time.monotonic()
+    ended = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, text=True, timeout=60, check=False)
+    first, workers = ended.stdout.split("}", 1)
+    assert first == "{'rows': [0]" and ended.stderr.rstrip().endswith("which keeps the loader alive")
+    assert len(workers.split()) == 2 and not [pid for pid in workers.split() if Path("/proc", pid).exists()]
+    assert ended.returncode == 1 and time.monotonic() - started < 50
 
 
 class Raising(TorchDataset[Item]):
