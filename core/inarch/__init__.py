@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from inarch.interfaces.strategy import Strategy as Strategy
     from inarch.interfaces.strategy import Trained as Trained
     from inarch.interfaces.trial import Trial as Trial
+    from inarch.recipe import Train as Train
     from inarch.schema import Address as Address
     from inarch.schema import Range as Range
     from inarch.silence import quiet as quiet
@@ -68,6 +69,7 @@ _HOME = {
     "Strategy": "inarch.interfaces.strategy",
     "Stream": "inarch.interfaces.dataset",
     "Targets": "inarch.interfaces.dataset",
+    "Train": "inarch.recipe",
     "Trained": "inarch.interfaces.strategy",
     "Trial": "inarch.interfaces.trial",
     "WeightsError": "inarch.errors",
