@@ -1,17 +1,19 @@
 """What is known of a plugin, and its name on everything that it raises."""
 
 import functools
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from inarch.errors import InarchError, PluginError
+from inarch.errors import InarchError, PluginError, printable
 
 
 @dataclass
 class Plugin:
-    """What is known of one plugin; `error` says why it cannot be used."""
+    """What is known of one plugin; `error` says why it cannot be used, `disabled` by what it is left out."""
 
     name: str
     module: str
@@ -19,8 +21,14 @@ class Plugin:
     version: str
     error: str | None = None
     details: str = ""
+    """The traceback of `error`, if it has one."""
     registered: dict[str, list[str]] = field(default_factory=dict)
     hooks: list[str] = field(default_factory=list)
+    disabled: str | None = None
+    milliseconds: float | None = None
+    """How long its import and registration took; None: it was not imported."""
+    requires: str | None = None
+    """Its distribution's own requirement on inarch, `inarch>=0.1,<0.2`."""
 
     @property
     def origin(self) -> str:
@@ -32,17 +40,41 @@ class Plugin:
         """The plugin in an error message."""
         return f"plugin '{self.name}' ({self.origin})"
 
+    def fail(self, error: BaseException, what: str = "") -> None:
+        """Note why the plugin cannot be used, and where in its code."""
+        self.error = printable(what + told(error) + _place(error))
+        self.details = "".join(traceback.format_exception(error))
+
+
+def told(error: BaseException) -> str:
+    """Return type and message of an error; a plugin's own may fail when it is asked for its words."""
+    try:
+        words = str(error)
+    except Exception:
+        words = "(its message cannot be read)"
+    kind = "" if isinstance(error, InarchError) else type(error).__name__ + (": " if words else "")
+    return f"{kind}{words}"
+
+
+def _place(error: BaseException) -> str:
+    """Name the innermost line of what is neither inarch's nor the import system's."""
+    own = str(Path(__file__).parent)
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith((own, "<frozen"))
+    ]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+
 
 @contextmanager
-def named(plugin: Plugin, what: str, *meant: type[Exception]) -> Iterator[None]:
+def named(plugin: Plugin, what: str, *meant: type[BaseException]) -> Iterator[None]:
     """Turn what a plugin's code raises into a PluginError that names it, an exit too; but not what it is `meant` to."""
-    passed: tuple[type[Exception], ...] = (InarchError, *meant)
+    passed: tuple[type[BaseException], ...] = (InarchError, *meant)
     try:
         yield
     except passed:
         raise
     except (Exception, SystemExit) as error:  # an exit would end a run as if nothing were wrong
-        raise PluginError(f"{plugin.label}: {what} failed: {type(error).__name__}: {error}") from error
+        raise PluginError(f"{plugin.label}: {what} failed: {told(error)}") from error
 
 
 def guarded(plugin: Plugin, what: str, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from conftest import TOY
 
 REGISTERS = """
 from inarch import hookimpl
-def build(*, size: int = 1): "A thing."
+def build(targets, *, size: int = 1): "A thing."
 @hookimpl
 def register_metrics(register):
     register("{name}", build)
@@ -28,7 +28,7 @@ BROKEN = {
     ),
     "an unknown argument": ("from inarch import hookimpl\n@hookimpl\ndef on_train_begin(job): pass", "job"),
     "an option without a type": (
-        "from inarch import hookimpl\ndef build(*, size): pass\n"
+        "from inarch import hookimpl\ndef build(targets, num_features, *, size): pass\n"
         "@hookimpl\ndef register_heads(register): register('h', build)",
         "no annotation",
     ),

@@ -1,0 +1,107 @@
+"""Which plugins are installed, and which of them may be imported: known from metadata, without importing any."""
+
+import os
+import re
+from collections.abc import Iterator
+from importlib import metadata
+
+from inarch import switches
+from inarch.errors import printable, unknown
+from inarch.guard import Plugin
+
+GROUP = "inarch"
+CORE = "core"
+ALLOWED = "INARCH_PLUGINS"
+_REQUIREMENT = re.compile(r"inarch\s*(?:\[[^\]]*\])?\s*\(?\s*(?P<versions>[^;)\[]*?)\s*\)?\s*", re.IGNORECASE)
+"""A requirement on inarch for everybody: one with a marker is of an extra or of another system."""
+
+
+def version() -> str:
+    """Return inarch's own version; 0 where it runs without being installed."""
+    try:
+        return metadata.version("inarch")
+    except metadata.PackageNotFoundError:
+        return "0"
+
+
+def installed() -> list[Plugin]:
+    """Return every plugin with an entry point, sorted by name; two of one name are both there.
+
+    One that must not be imported says so: `error` where it was built for another inarch, `disabled` where somebody
+    does not want it.
+    """
+    own, off, allowed = version(), switches.disabled(), allowed_names()
+    found = []
+    for point in _points():
+        plugin = _describe(point)
+        if plugin.name in off:
+            plugin.disabled = " and ".join(map(str, off[plugin.name]))
+        elif allowed is not None and plugin.name not in allowed:
+            plugin.disabled = f"{ALLOWED}={','.join(allowed)}"
+        else:
+            plugin.error = _refusal(plugin, own)
+        found.append(plugin)
+    return sorted(found, key=lambda plugin: (plugin.name, plugin.distribution))
+
+
+def allowed_names() -> list[str] | None:
+    """Return the plugins that $INARCH_PLUGINS allows; None where it is not set, and all are."""
+    written = os.environ.get(ALLOWED)
+    return None if written is None else [name.strip() for name in written.split(",") if name.strip()]
+
+
+def unknown_allowed(names: list[str]) -> list[str]:
+    """Say of each plugin that $INARCH_PLUGINS allows, but that is not among `names`, what it may have been."""
+    return [f"{ALLOWED}: {unknown('plugin', name, names)}" for name in allowed_names() or () if name not in names]
+
+
+def way_back(plugin: Plugin) -> str:
+    """Say what to type for a disabled plugin to be used again."""
+    by_variable = (plugin.disabled or "").startswith(f"{ALLOWED}=")
+    allowed = [*(allowed_names() or ()), plugin.name]
+    return f"{ALLOWED}={','.join(allowed)}" if by_variable else f"inarch plugins enable {plugin.name}"
+
+
+def _points() -> Iterator[metadata.EntryPoint]:
+    try:
+        yield from list(metadata.entry_points(group=GROUP))
+    except Exception:  # some distribution's metadata cannot be read: all others are, and theirs once each
+        seen = set()
+        for distribution in metadata.distributions():
+            try:
+                points, name = list(distribution.entry_points.select(group=GROUP)), distribution.name
+            except Exception:
+                continue
+            yield from points if name not in seen else ()
+            seen.add(name)
+
+
+def _describe(point: metadata.EntryPoint) -> Plugin:
+    """Return what metadata says of a plugin; what its distribution requires of inarch too, if it is not inarch's own.
+
+    A distribution's metadata is parsed once, for it is what takes the time.
+    """
+    told = point.dist.metadata if point.dist else None
+    name, number = (printable(str(told[key])) if told and key in told else "unknown" for key in ("Name", "Version"))
+    plugin = Plugin(printable(point.name), point.value, name, number)
+    if told and name != "inarch":
+        plugin.requires = next(filter(_REQUIREMENT.fullmatch, told.get_all("Requires-Dist") or ()), None)
+    return plugin
+
+
+def _refusal(plugin: Plugin, own: str) -> str | None:
+    """Say why a plugin that was built for another inarch is not imported; None: it was built for this one."""
+    match = _REQUIREMENT.fullmatch(plugin.requires or "")
+    if not match or not match["versions"]:
+        return None
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        if SpecifierSet(match["versions"]).contains(own, prereleases=True):
+            return None
+    except InvalidSpecifier:
+        return f"its distribution requires '{printable(plugin.requires or '')}', which cannot be understood"
+    return (
+        f"it was built for inarch {match['versions']}, and this is inarch {own}. Type: pip install --upgrade "
+        f"{plugin.distribution}; where no newer one knows this inarch: pip install 'inarch{match['versions']}'"
+    )
