@@ -13,6 +13,7 @@ from inarch.builtin import (
     strategies,
     targets,
     transcript_targets,
+    trials,
     unfreezing,
 )
 from inarch.data import folder, hub, table
@@ -31,14 +32,18 @@ def register_datasets(register: Register) -> None:
 @hookimpl
 def register_heads(register: Register) -> None:
     """Register the heads that every domain shares."""
-    register("classifier", heads.classifier, read=targets.read_classes, verify=targets.verify_weights)
-    register("multilabel", heads.multilabel, read=targets.read_labels, verify=targets.verify_weights)
-    register("regressor", heads.regressor, read=targets.read_numbers)
-    register("embedder", heads.embedder, read=embedder_targets.read_embedder, verify=embedder_targets.verify_embedder)
-    register("tagger", heads.tagger, read=segment_targets.read_segments, verify=segment_targets.verify_tagger)
+    weighed = {"verify": targets.verify_weights}
+    register("classifier", heads.classifier, read=targets.read_classes, trial=trials.classifier, **weighed)
+    register("multilabel", heads.multilabel, read=targets.read_labels, trial=trials.multilabel, **weighed)
+    register("regressor", heads.regressor, read=targets.read_numbers, trial=trials.regressor)
+    register("embedder", heads.embedder, read=embedder_targets.read_embedder, verify=embedder_targets.verify_embedder,
+             trial=trials.embedder)  # fmt: skip
+    register("tagger", heads.tagger, read=segment_targets.read_segments, verify=segment_targets.verify_tagger,
+             trial=trials.tagger)  # fmt: skip
     register("knn", heads.knn, read=targets.read_classes, trained=False)
-    register("span", heads.span, read=answer_targets.read_answers)
-    register("ctc", heads.ctc, read=transcript_targets.read_transcripts, verify=transcript_targets.verify_ctc)
+    register("span", heads.span, read=answer_targets.read_answers, trial=trials.span)
+    register("ctc", heads.ctc, read=transcript_targets.read_transcripts, verify=transcript_targets.verify_ctc,
+             trial=trials.ctc)  # fmt: skip
 
 
 @hookimpl

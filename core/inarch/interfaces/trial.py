@@ -27,6 +27,11 @@ class Trial:
     targets: "Targets | None" = None
     """Of a head or a metric: the targets that it is built for."""
     truths: Sequence[Any] = ()
-    """Of a head: raw targets, at least three, as rows of a data set have them."""
+    """Of a head or a metric: raw targets, at least three, as rows of a data set have them. Of a head, `inputs` are the
+    raw inputs beside them, where its `read` looks at these."""
+    answers: Sequence[Mapping[str, Any]] = ()
+    """Of a metric of predictions: the right prediction for each of the truths, as a head makes it."""
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
+    """What the component reads, by the names that `options` have for it: a check runs in a folder with these files."""
     expected_failed_checks: Mapping[str, str] = field(default_factory=dict)
     """Names of checks that this component is known to fail, each with the reason. One that passes is a failure."""

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 from inarch.document import Document
@@ -96,9 +97,14 @@ class ComponentCase:
             f"inarch.Trial({wanted}), or a list of them"
         )
 
-    @cached_property
+    @property
     def options(self) -> dict[str, Any]:
-        """The trial's options as a recipe's are: converted, defaults filled in."""
+        """The trial's options as a recipe's are: converted, defaults filled in; its files are in the current folder."""
+        for name, content in self.trial.files.items():
+            path = Path(name)
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content.encode() if isinstance(content, str) else content)
         document = Document(f"the trial of {self.label}", {})
         return bind(self.entry.build, self.trial.options, document, (self.entry.name,))
 

@@ -14,13 +14,13 @@ from inarch.testing.check import Check
 _MODULES = {
     "plugins": ("plugins",),
     "backbones": ("builders", "backbones"),
-    "heads": ("builders",),
+    "heads": ("builders", "heads", "head_answers"),
     "datasets": ("builders",),
     "metrics": ("builders",),
     "strategies": ("builders",),
 }
 # The cases of a kind, where they make more than options.
-_CASES = {"backbones": ("backbone_case", "BackboneCase")}
+_CASES = {"backbones": ("backbone_case", "BackboneCase"), "heads": ("head_case", "HeadCase")}
 
 
 def checks_of(kind: str) -> list[Check]:

@@ -1,0 +1,82 @@
+"""What the core's own components are tried with by `inarch.testing`. Light: imports no torch."""
+
+from inarch.interfaces.trial import Trial
+
+_WORDS = ["ada", "met", "bo", "in", "rome", "and", "cy", "in", "lima", "today"]
+_TAGS = ["B-who", "O", "B-who", "O", "B-place", "O", "B-who", "O", "B-place", "O"]
+_SEGMENTS = [
+    [{"start": 0, "end": 3, "label": "speech"}, {"start": 5, "end": 9, "label": "music"}],
+    [],
+    [{"start": 2, "end": 4, "label": "music"}],
+]
+
+
+def tagger() -> list[Trial]:
+    """Tags of words that say where names are, tags that stand for themselves, and stretches of sounds."""
+    cuts = [slice(0, 10), slice(2, 8), slice(4, 10), slice(0, 3)]
+    inputs = [_WORDS[cut] for cut in cuts]
+    plain = [["name" if tag != "O" else "word" for tag in _TAGS[cut]] for cut in cuts]
+    return [
+        Trial(name="tags", inputs=inputs, truths=[_TAGS[cut] for cut in cuts]),
+        Trial(name="bioes", options={"scheme": "bioes"}, inputs=inputs, truths=[_TAGS[cut] for cut in cuts]),
+        Trial(name="units", options={"scheme": "units", "hidden": 8}, inputs=inputs, truths=plain),
+        Trial(name="segments", options={"class_weights": "balanced", "dropout": 0.1}, truths=_SEGMENTS),
+    ]
+
+
+def span() -> list[Trial]:
+    """Answers as SQuAD has them, and places alone."""
+    text = " ".join(_WORDS[:5])
+    answers = [{"text": [word], "answer_start": [text.index(word)]} for word in ("ada", "bo", "rome")]
+    places = [[{"start": 0, "end": 2}], {"start": 3, "end": 7}, [{"start": 8, "end": 9}, {"start": 1, "end": 2}]]
+    return [
+        Trial(name="squad", inputs=[text] * 3, truths=answers),
+        Trial(name="places", options={"longest": 5, "dropout": 0.1}, truths=places),
+    ]
+
+
+def ctc() -> list[Trial]:
+    """Texts of letters, with one that is empty, and of pieces."""
+    texts = ["seven", "noon", "", "on seven", "even"]
+    return [
+        Trial(name="letters", truths=texts),
+        Trial(name="pieces", options={"vocabulary": 10, "decoding": "beam", "beam_width": 3}, truths=texts),
+    ]
+
+
+def classifier() -> list[Trial]:
+    """Every way of pooling, and every option that the loss reads."""
+    return [
+        Trial(name="plain"),
+        Trial(name="all options", options={"label_smoothing": 0.1, "class_weights": "balanced", "hidden": 8,
+                                           "dropout": 0.2, "pooling": "mean"}),
+    ]  # fmt: skip
+
+
+def multilabel() -> list[Trial]:
+    """Labels as lists, and as text."""
+    return [
+        Trial(name="lists", truths=[["a"], ["a", "b"], [], ["c", "b"], ["c"]]),
+        Trial(name="text", options={"class_weights": "balanced", "label_smoothing": 0.1, "pooling": "max"},
+              truths=["a", "a;b", "", "c;b", "c"]),
+    ]  # fmt: skip
+
+
+def regressor() -> list[Trial]:
+    """All three losses."""
+    numbers = [3.5, -1.0, 0.0, 12.25, 7]
+    return [
+        Trial(name="mse", truths=numbers),
+        Trial(name="mae", options={"loss": "mae", "dropout": 0.2}, truths=numbers),
+        Trial(name="huber", options={"loss": "huber", "hidden": 8, "pooling": "mean"}, truths=numbers),
+    ]
+
+
+def embedder() -> list[Trial]:
+    """Classes from a few examples, pairs with a number, and identities."""
+    pairs = [{"one": f"text {row}", "other": f"another {row}"} for row in range(5)]
+    return [
+        Trial(name="few examples", options={"dimensions": 8, "dropout": 0.1}),
+        Trial(name="pairs", inputs=pairs, truths=[0.0, 5.0, 2.5, 1.0, 4.0]),
+        Trial(name="identities", options={"loss": "additive_margin", "pooling": "mean"}),
+    ]
