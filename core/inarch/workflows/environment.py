@@ -43,8 +43,13 @@ def describe(
         "parameters": total,
         "layers": len(check_layers(model.backbone)),
         "backbone_sha256": fingerprint(model.backbone.state_dict()),
-        **({"source": checked.source.facts(model.backbone.resolved)} if checked.source else {}),
+        **describe_source(checked, model),
     }
+
+
+def describe_source(checked: Checked, model: Model) -> dict[str, Any]:
+    """Return `source`, plain facts about the source model, where there is one."""
+    return {"source": checked.source.facts(model.backbone.resolved)} if checked.source else {}
 
 
 def _processor() -> str:

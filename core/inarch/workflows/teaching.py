@@ -48,16 +48,18 @@ def describe(teacher: Bundle) -> dict[str, Any]:
 
 
 def refuse_another(directory: Path, facts: Mapping[str, Any]) -> None:
-    """Raise if a run that is resumed began with another teacher than `facts` say."""
+    """Raise if a run that is resumed began with another teacher or source model than `facts` say."""
     written = directory / "environment.json"
     if not facts or not written.is_file():
         return
-    before = json.loads(written.read_text(encoding="utf-8")).get("teacher")
-    if before and before["weights_sha256"] != facts["teacher"]["weights_sha256"]:
-        raise RunError(
-            f"{directory}: the run began with another teacher: the weights in {facts['teacher']['bundle']} have "
-            "changed since; begin anew with another --out"
-        )
+    before = json.loads(written.read_text(encoding="utf-8"))
+    for key, what in (("teacher", "teacher"), ("source", "source model")):
+        now = facts.get(key)
+        if now and before.get(key, now)["weights_sha256"] != now["weights_sha256"]:
+            raise RunError(
+                f"{directory}: the run began with another {what}: the weights in {now['bundle']} have changed since; "
+                "begin anew with another --out"
+            )
 
 
 def make_lesson(

@@ -26,7 +26,7 @@ from inarch.training.waiting import waiting_for
 from inarch.workflows import directory as directories
 from inarch.workflows import teaching
 from inarch.workflows.check import Checked, check, summary
-from inarch.workflows.environment import describe
+from inarch.workflows.environment import describe, describe_source
 from inarch.workflows.finish import Result as Result
 from inarch.workflows.finish import finish
 from inarch.workflows.ladder import climb
@@ -119,7 +119,7 @@ def _prepare(
     facts = {"teacher": teaching.describe(teacher)} if teacher else {}
     set_seed(parsed.seed, device_specific=True)  # processes must not share their dropout
     on_main_first(accelerator, lambda: directories.open_for(directory, resolved, resume, checked.fingerprints()))
-    teaching.refuse_another(directory, facts)
+    teaching.refuse_another(directory, facts | describe_source(checked, model))
     notes = [f"{name}: {note}" for name in examples for note in examples[name].notes]
     for line in [*summary(checked), *differences(checked, model), *notes]:
         progress.say(line)
