@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from inarch.builtin.segments import find_segments as find_segments
     from inarch.builtin.segments import write_tags as write_tags
     from inarch.bundle import load as load
+    from inarch.cli.lazy import Commands as Commands
     from inarch.data.folder import split_files as split_files
     from inarch.data.reading import open_text as open_text
     from inarch.errors import DataError as DataError
@@ -51,6 +52,7 @@ _HOME = {
     "Address": "inarch.schema",
     "Backbone": "inarch.interfaces.backbone",
     "Candidate": "inarch.interfaces.candidate",
+    "Commands": "inarch.cli.lazy",
     "Comparison": "inarch.workflows.compare",
     "DataError": "inarch.errors",
     "Dataset": "inarch.interfaces.dataset",

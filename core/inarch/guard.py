@@ -52,7 +52,7 @@ def told(error: BaseException) -> str:
         words = str(error)
     except Exception:
         words = "(its message cannot be read)"
-    kind = "" if isinstance(error, InarchError) else type(error).__name__ + (": " if words else "")
+    kind = "" if type(error) is PluginError else type(error).__name__ + (": " if words else "")
     return f"{kind}{words}"
 
 

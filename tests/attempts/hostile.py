@@ -292,14 +292,20 @@ def _media(folder: Path) -> int:
 EXCEPTIONS = (ValueError("a\x1b[2Jb"), SystemExit(0), RecursionError("deep"), MemoryError(), inarch.RunError("mine"))
 
 
+def _load(into: plugins.Plugins, *told: str) -> None:
+    plugin = plugins.Plugin(*told)
+    assert into.note(plugin)
+    into.load(plugin)
+
+
 def failing_hooks(exceptions: Sequence[BaseException], folder: Path) -> int:
     count = 0
     registers = [f"register_{kind}" for kind in (*plugins.KINDS, "commands")]
     for hook, error in ((hook, error) for hook in registers for error in exceptions):
         found = plugins.Plugins()
-        found.load("core", "inarch.builtin", "inarch", "1")
+        _load(found, "core", "inarch.builtin", "inarch", "1")
         with _module(hook, error) as name:
-            found.load("evil", name, "evil-dist", "6.6")
+            _load(found, "evil", name, "evil-dist", "6.6")
             if hook == "register_commands":
                 from inarch.cli import extra
 
@@ -321,7 +327,7 @@ def failing_hooks(exceptions: Sequence[BaseException], folder: Path) -> int:
 def _fails_and_resumes(folder: Path, out: Path, hook: str, error: BaseException, expected: Path) -> None:
     """A run that a plugin ends says which; without the plugin it goes on to the same result."""
     with _module(hook, error) as name:
-        plugins.loaded().load("evil", name, "evil-dist", "6.6")
+        _load(plugins.loaded(), "evil", name, "evil-dist", "6.6")
         try:
             inarch.train(folder / "toy.yaml", out=out)
             raise AssertionError(f"{hook} failed, and nobody was told")

@@ -1,33 +1,103 @@
 """The commands that plugins add."""
 
-import sys
-from collections.abc import Container
-from contextlib import redirect_stdout
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
-from inarch.errors import printable
+from inarch.cli.lazy import Commands
+from inarch.errors import PluginError, listing
+from inarch.guard import Plugin, named
+from inarch.importing import contained
 from inarch.plugins import loaded
 
+_MEANT = (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit)
+"""What a command may end with."""
 
-def commands(verbs: Container[str]) -> dict[str, click.Command]:
+
+@dataclass(frozen=True)
+class Extra:
+    """A plugin's command that is not imported yet."""
+
+    line: str
+    """What the help page says of it."""
+    plugin: Plugin
+    find: Callable[[], click.Command]
+    """Import it, or raise PluginError."""
+
+
+def commands(verbs: Container[str]) -> dict[str, Extra]:
     """Return the plugins' commands by name; what goes wrong is noted at the plugin, and the other commands work.
 
-    A command that bears the name of one of `verbs`, or of another plugin's command, is left out.
+    A command that bears the name of one of `verbs` is left out. Of two plugins' with one name neither can be used.
     """
     plugins = loaded()
-    found: dict[str, click.Command] = {}
+    found: dict[str, Extra] = {}
     for implementation in plugins.manager.hook.register_commands.get_hookimpls():
         plugin = plugins.known[implementation.plugin_name]
-        own = click.Group()
+        own = Commands()
         try:
-            with redirect_stdout(sys.stderr):
+            with contained(plugin):
                 implementation.function(own)
-        except (Exception, SystemExit) as error:
-            plugin.error = printable(f"register_commands failed: {type(error).__name__}: {error}")
+            lines = own.lines()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            plugin.fail(error, "register_commands failed: ")
             continue
-        taken = [name for name in own.commands if name in verbs or name in found]
-        if taken:
-            plugin.error = f"the command '{taken[0]}' is taken"
-        found.update({name: command for name, command in own.commands.items() if name not in taken})
+        plugin.registered.pop("commands", None)
+        for name, line in lines.items():
+            if name in verbs:
+                plugin.error = f"the command '{name}' is taken: it is a verb of inarch's own, which no plugin replaces"
+            elif name in found:
+                found[name] = _refused(name, found[name].plugin, plugin)
+            else:
+                found[name] = Extra(line, plugin, _finder(plugin, own, name))
+                plugin.registered.setdefault("commands", []).append(name)
     return found
+
+
+def refuse_broken(verbs: Container[str]) -> None:
+    """Raise PluginError for the first plugin that cannot be used, its commands included."""
+    commands(verbs)
+    loaded().refuse_broken()
+
+
+def _finder(plugin: Plugin, group: Commands, name: str) -> Callable[[], click.Command]:
+    def find() -> click.Command:
+        with named(plugin, f"importing the command '{name}'"), contained(plugin):
+            command = group.places[name].find() if name in group.places else group.commands[name]
+        return _named_in_errors(command, plugin, name)
+
+    return find
+
+
+def _named_in_errors(command: click.Command, plugin: Plugin, name: str) -> click.Command:
+    """Return a command of which what escapes names the plugin."""
+    invoke = command.invoke
+
+    def run(ctx: click.Context) -> Any:
+        with named(plugin, f"the command '{name}'", *_MEANT):
+            return invoke(ctx)
+
+    vars(command)["invoke"] = run
+    return command
+
+
+def _refused(name: str, first: Plugin, second: Plugin) -> Extra:
+    """Return what stands for a command that two plugins add; both say so."""
+    both = [first, second]
+    reason = (
+        f"the command '{name}' is added by two plugins, {first.label} and {second.label}; leave one out: "
+        f"{' or '.join(f'inarch plugins disable {plugin.name}' for plugin in both)}"
+    )
+    for plugin in both:
+        plugin.error = reason
+        if name in plugin.registered.get("commands", []):
+            plugin.registered["commands"].remove(name)
+
+    def find() -> click.Command:
+        raise PluginError(reason)
+
+    return Extra(f"(of two plugins: {listing(plugin.name for plugin in both)})", first, find)

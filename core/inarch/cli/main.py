@@ -4,13 +4,18 @@ import errno
 import os
 import signal
 import sys
-from importlib import import_module
+import traceback
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from inarch import interruption
-from inarch.errors import InarchError, LostError, unknown
+from inarch.cli.lazy import Commands
+from inarch.errors import InarchError, LostError, PluginError, unknown
+
+if TYPE_CHECKING:
+    from inarch.cli.extra import Extra
 
 VERBS = {
     "train": "Train a recipe.",
@@ -29,30 +34,31 @@ VERBS = {
 }
 
 
-class Verbs(click.Group):
-    """The built-in verbs, imported when used, and the commands of plugins, asked for when a name is not a verb."""
+class Verbs(Commands):
+    """The built-in verbs, and the commands of plugins, asked for when a name is not a verb; none replaces a verb."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the verbs in the order of the help page, then the plugins' commands."""
-        return [*VERBS, *sorted(self._extra())]
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Stop where $INARCH_STRICT_PLUGINS makes what is wrong with a plugin fatal, except to what mends it."""
+        if os.environ.get("INARCH_STRICT_PLUGINS", "0") not in ("", "0") and args[:1] != ["plugins"]:
+            from inarch.cli.extra import refuse_broken
+
+            refuse_broken(VERBS)
+        return super().parse_args(ctx, args)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Return a command by its name, or stop with the nearest match."""
         if name in VERBS:
-            command: click.Command = import_module(f"inarch.cli.{name}").command
-            return command
+            return super().get_command(ctx, name)
         extra = self._extra()
         if name not in extra:
-            raise click.UsageError(unknown("command", name, self.list_commands(ctx)))
-        return extra[name]
+            raise click.UsageError(unknown("command", name, [*VERBS, *extra]))
+        return extra[name].find()
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands with a line each, without importing the verbs."""
-        extra = {name: command.get_short_help_str() for name, command in self._extra().items()}
-        with formatter.section("Commands"):
-            formatter.write_dl([*VERBS.items(), *sorted(extra.items())])
+    def lines(self) -> dict[str, str]:
+        """Return the verbs in the order of the help page, then the plugins' commands, with a line each."""
+        return {**VERBS, **{name: command.line for name, command in sorted(self._extra().items())}}
 
-    def _extra(self) -> dict[str, click.Command]:
+    def _extra(self) -> "dict[str, Extra]":
         from inarch.cli.extra import commands
 
         return commands(VERBS)
@@ -65,6 +71,10 @@ def cli() -> None:
 
     Start with `inarch init DATA --domain vision`, then `inarch train RECIPE`.
     """
+
+
+for verb, line in VERBS.items():
+    cli.add_lazy(verb, f"inarch.cli.{verb}:command", line)
 
 
 def main() -> None:
@@ -84,6 +94,7 @@ def main() -> None:
     except click.ClickException as error:
         sys.exit(_fail(error.format_message()))
     except InarchError as error:
+        _show_traceback(error)
         sys.exit(_fail(str(error), type(error)))
     except (KeyboardInterrupt, click.Abort) as stop:  # click makes the other of the one
         sys.exit(_stop(getattr(stop.__cause__ or stop, "exit_code", 128 + signal.SIGINT)))
@@ -92,6 +103,14 @@ def main() -> None:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or python would fail again when it ends
         sys.exit(_fail(f"the output could not be written: {error.strerror}"))
+
+
+def _show_traceback(error: InarchError) -> None:
+    """Print where a plugin failed, for whoever writes it: where $INARCH_STRICT_PLUGINS asks for it."""
+    if isinstance(error, PluginError) and os.environ.get("INARCH_STRICT_PLUGINS", "0") not in ("", "0"):
+        cause = error.__cause__
+        for note in getattr(error, "__notes__", [] if cause is None else traceback.format_exception(cause)):
+            click.echo(note.rstrip(), err=True)
 
 
 def _stop(code: int) -> int:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import click
 
-from inarch.cli.lazy import LazyGroup
+from inarch.cli.lazy import Commands
 
 COMMANDS = {
     "doctor": "Say what is wrong with plugins, and what to type.",
@@ -17,7 +17,7 @@ COMMANDS = {
 """The verbs that are imported when used, from `inarch.cli.plugin_<verb>`, and a line on each."""
 
 
-@click.group(cls=LazyGroup, invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]")
+@click.group(cls=Commands, invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--verbose", is_flag=True, help="Print the whole traceback of a broken plugin.")
 @click.pass_context
