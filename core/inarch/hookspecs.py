@@ -145,14 +145,14 @@ def register_strategies(register: Register) -> None:
 
 
 @hookspec(since="0.1")
-def register_commands(cli: "click.Group") -> None:
-    """Add commands to the command line; the built-in verbs cannot be replaced.
+def register_commands(cli: "Commands") -> None:
+    """Add commands to the command line; the built-in verbs cannot be replaced, and of two of one name neither is used.
 
     Called:
-        once, when the command line looks for a command that is no verb of its own, or writes its help page
+        when the command line looks for a command that is no verb of its own, or writes its help page
 
     Arguments:
-        cli: a `click.Group`; its `add_lazy(name, "module:attribute", line)` adds a command that is imported when it is
+        cli: an `inarch.Commands`, a `click.Group`; its `add_lazy(name, "module:attribute", line)` adds a command that is imported when it is
             used, so that the help page stays fast
 
     Example:
