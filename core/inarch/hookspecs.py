@@ -152,8 +152,8 @@ def register_commands(cli: "Commands") -> None:
         when the command line looks for a command that is no verb of its own, or writes its help page
 
     Arguments:
-        cli: an `inarch.Commands`, a `click.Group`; its `add_lazy(name, "module:attribute", line)` adds a command that is imported when it is
-            used, so that the help page stays fast
+        cli: an `inarch.Commands`, a `click.Group`; its `add_lazy(name, "module:attribute", line)` adds a command that
+            is imported when it is used, so that the help page stays fast
 
     Example:
         @hookimpl
@@ -187,12 +187,12 @@ def on_epoch_end(run: "Run", epoch: int, metrics: Mapping[str, float]) -> None:
     """An epoch (counted from 1) has been trained and, where due, evaluated.
 
     Called:
-        on the main process, after every epoch; over all phases of a strategy the count goes on
+        on the main process, after every epoch; where a head is fitted to stored features, once after that
 
     Arguments:
         run: as in `on_train_begin`
-        epoch: counted from 1
-        metrics: what the epoch's line of `metrics.jsonl` holds that is a number: `train_loss`, `valid_loss`, ...
+        epoch: counted from 1, over all phases of the strategy
+        metrics: `loss`, the mean of the epoch; where valid was measured `valid_loss`, `valid_accuracy`, ...
 
     Example:
         @hookimpl
