@@ -56,8 +56,10 @@ class VerificationErrors(Metric):
         if not _is_defined(embeddings, identities):
             return [torch.nan] * len(draws)
         alike, other = _sample(F.normalize(embeddings.float(), dim=-1), identities)
-        # Misses change at pairs that are alike alone: the corners of the curve lie before and after their steps.
-        corners = torch.cat([alike[0].new_zeros(1), alike[0], alike[0] + 1]).sort().values
+        # Misses change at pairs that are alike alone: the corners of the curve lie before and after their steps. Above
+        # all pairs, of whatever kind, there is no alarm any more.
+        ends = alike[0].new_tensor([0, BINS])
+        corners = torch.cat([ends, alike[0], alike[0] + 1]).sort().values
         places = [torch.searchsorted(bins, corners) for bins, _, _ in (alike, other)]
         return [self._of_draw(torch.from_numpy(draw), len(identities), (alike, other), places) for draw in draws]
 

@@ -16,11 +16,15 @@ _MODULES = {
     "backbones": ("builders", "backbones"),
     "heads": ("builders", "heads", "head_answers"),
     "datasets": ("builders",),
-    "metrics": ("builders",),
+    "metrics": ("builders", "metrics"),
     "strategies": ("builders",),
 }
 # The cases of a kind, where they make more than options.
-_CASES = {"backbones": ("backbone_case", "BackboneCase"), "heads": ("head_case", "HeadCase")}
+_CASES = {
+    "backbones": ("backbone_case", "BackboneCase"),
+    "heads": ("head_case", "HeadCase"),
+    "metrics": ("metric_case", "MetricCase"),
+}
 
 
 def checks_of(kind: str) -> list[Check]:

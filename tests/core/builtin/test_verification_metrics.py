@@ -87,6 +87,12 @@ def test_every_example_once_is_the_value_itself_and_one_identity_alone_is_none()
         assert once == pytest.approx(float(metric.compute()), abs=1e-6) and math.isnan(none)
 
 
+def test_no_draw_costs_more_than_a_system_that_always_says_no() -> None:
+    voices, people = at(0, 90, 10, 100), [0, 0, 1, 1]  # some of two identities are the most alike
+    [cost] = BOTH["min_dcf"](IDENTITIES).resampled(voices, torch.tensor(people), [np.arange(4)])
+    assert cost == measure("min_dcf", voices, people) == 1
+
+
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = {name: measure(name, torch.tensor(VOICES), PEOPLE) for name in BOTH}
     monkeypatch.setattr(verification_metrics, "BLOCK", 700)  # three examples with all others
