@@ -35,9 +35,9 @@ _KIND_OF_KEY = {
 class Plugins:
     """The plugins of this process, loaded or not and why, and the components that they registered."""
 
-    def __init__(self) -> None:
-        self.manager = pluggy.PluginManager("inarch")
-        self.manager.add_hookspecs(hookspecs)
+    def __init__(self, specs: Any = hookspecs) -> None:
+        self.manager, self.specs = pluggy.PluginManager("inarch"), specs
+        self.manager.add_hookspecs(specs)
         self.known: dict[str, Plugin] = {}
         self.components: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
 
@@ -51,8 +51,12 @@ class Plugins:
             self.known[plugin.name] = plugin
             return not (plugin.error or plugin.disabled)
         plugin.error = f"two plugins are called '{plugin.name}': {other.origin} and {plugin.origin}"
+        plugin.advice = f"pip uninstall {plugin.distribution}"
         if other.distribution != "inarch":
             self.remove(plugin.name)
+            plugin.advice = other.advice = (
+                f"pip uninstall {other.distribution}, or: pip uninstall {plugin.distribution}"
+            )
             other.error, other.registered, other.hooks = plugin.error, {}, []
             self.known[other.name] = other
         self.known[f"{plugin.name} of {plugin.distribution}"] = plugin
@@ -77,7 +81,7 @@ class Plugins:
             other = self.known[plugin.name]
             raise PluginError(f"two plugins are called '{plugin.name}': {other.label} and {plugin.label}")
         try:
-            refuse_unknown_hooks(module)
+            refuse_unknown_hooks(module, self.specs)
             self.manager.register(module, plugin.name)
             new = collect(plugin, module, self.components, self.known)
         except BaseException:
@@ -107,7 +111,9 @@ class Plugins:
 
     def absent(self) -> str:
         """Say which plugins are not there to look in, and what to type; empty if all are."""
-        broken = [f"{plugin.label}: {plugin.error}" for plugin in self.known.values() if plugin.error]
+        broken = [
+            f"{plugin.label}: {plugin.error}, type: {plugin.advice}" for plugin in self.known.values() if plugin.error
+        ]
         disabled = [
             f"{plugin.label} by {plugin.disabled}, type: {way_back(plugin)}"
             for plugin in self.known.values()
@@ -115,7 +121,7 @@ class Plugins:
         ]
         sentence = ""
         if broken:
-            sentence = f" Plugins that could not be loaded: {'; '.join(broken)}. What to do: inarch plugins doctor."
+            sentence = f" Plugins that could not be loaded: {'; '.join(broken)}."
         return sentence + (f" Plugins that are disabled: {'; '.join(disabled)}." if disabled else "")
 
     def call(self, hook: str, **arguments: Any) -> None:
@@ -128,7 +134,9 @@ class Plugins:
         """Raise PluginError for the first plugin that cannot be used, with its traceback as a note."""
         for plugin in self.known.values():
             if plugin.error:
-                error = PluginError(f"{plugin.label}: {plugin.error} ({STRICT} makes this fatal)")
+                error = PluginError(
+                    f"{plugin.label}: {plugin.error} ({STRICT} makes this fatal). Type: {plugin.advice}"
+                )
                 error.add_note(plugin.details)
                 raise error
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from inarch import hookspecs
+from inarch.discovery import version
 from inarch.errors import PluginError, listing, unknown
 from inarch.guard import Plugin, guarded
 from inarch.signatures import refuse_builder
+from inarch.specification import refuse_removed, specifications
 
 KINDS = ("backbones", "heads", "datasets", "metrics", "strategies")
 SINGULAR = {
@@ -62,19 +64,20 @@ def collect(
     return new
 
 
-def refuse_unknown_hooks(module: Any) -> None:
-    """Raise PluginError for a misspelt hook, and for a parameter that pluggy would never pass a value to."""
-    specs = {name for name in vars(hookspecs) if name.startswith(("register_", "on_"))}
+def refuse_unknown_hooks(module: Any, specs: Any = hookspecs) -> None:
+    """Raise PluginError for a hook that is misspelt or removed, and for a parameter that would never get a value."""
+    known = specifications(specs)
     for name, member in vars(module).items():
         options = getattr(member, "inarch_impl", None)
         if options is None:
             continue
         hook = options.get("specname") or name
-        if hook not in specs:
-            raise PluginError(f"{name}: {unknown('hook', hook, sorted(specs))}")
+        if hook not in known:
+            raise PluginError(f"{name}: {unknown('hook', hook, sorted(known))}")
         if getattr(member, "__defaults__", None):
             raise PluginError(f"{name}: the parameters of a hookimpl must not have defaults")
-        refuse_parameters(name, _names(member), _names(getattr(hookspecs, hook)))
+        refuse_removed(known[hook], _names(member), version())
+        refuse_parameters(name, _names(member), _names(known[hook]))
 
 
 def refuse_parameters(hook: str, found: Iterable[str], allowed: Iterable[str]) -> None:
