@@ -74,3 +74,13 @@ def _limited(action: Callable[[], str], seconds: int, pipe: int) -> None:
     with os.fdopen(pipe, "wb") as out:
         out.write(pickle.dumps(answer))
     os._exit(0)
+
+
+def counted(fuzz: Callable[[], int], folder: Path) -> int:
+    """Return how many inputs were tried, all of them under the limits of one."""
+
+    def run() -> None:
+        (folder / "tried").write_text(str(fuzz()))
+
+    assert tried(run, seconds=3600) == ""
+    return int((folder / "tried").read_text())

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from conftest import RECIPE, write_vectors
+
+import inarch
 
 TRAIN = {
     "epochs": 3, "batch_size": 8, "micro_batch_size": 2, "learning_rate": 0.01, "precision": "fp32",
@@ -90,3 +93,11 @@ def _audio(folder: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]
 
 
 WRITTEN = {"vectors": _vectors, "vision": _vision, "text": _text, "audio": _audio}
+
+
+def trained(folder: Path, **changes: Any) -> Path:
+    """Train the toy; return its run."""
+    path = folder / "toy.yaml"
+    path.write_text(RECIPE.format(path=write_vectors(folder / "vectors.csv")), encoding="utf-8")
+    inarch.train(path, changes, out=folder / "run")
+    return folder / "run"
