@@ -79,9 +79,8 @@ def test_a_killed_holder_is_followed_at_once_although_its_worker_still_lives(tmp
     first.kill()
     first.join()
     try:
-        os.kill(worker, 0)  # it lives
         with directories.locked(tmp_path):
-            os.kill(worker, 0)
+            assert Path("/proc", str(worker)).exists() and (tmp_path / ".lock").exists()
     finally:
         os.kill(worker, signal.SIGKILL)
 
@@ -121,6 +120,7 @@ def test_only_the_first_of_a_group_takes_it(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setenv("RANK", "1")
         with directories.locked(tmp_path):
             monkeypatch.undo()
+        assert (tmp_path / ".lock").exists()  # the first one holds it still
 
 
 def test_a_file_system_without_locks_is_told_and_the_run_goes_on(
@@ -145,3 +145,4 @@ def test_a_directory_that_vanishes_is_let_go(tmp_path: Path) -> None:
     with directories.locked(tmp_path / "run"):
         (tmp_path / "run" / ".lock").unlink()
         (tmp_path / "run").rmdir()
+    assert not (tmp_path / "run").exists()
