@@ -1,5 +1,6 @@
 """Which plugins are installed, and which of them may be imported: known from metadata, without importing any."""
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ def installed() -> list[Plugin]:
         elif allowed is not None and plugin.name not in allowed:
             plugin.disabled = f"{ALLOWED}={','.join(allowed)}"
         else:
-            plugin.error = _refusal(plugin, own)
+            _refuse_other(plugin, own)
         found.append(plugin)
     return sorted(found, key=lambda plugin: (plugin.name, plugin.distribution))
 
@@ -70,7 +71,9 @@ def _points() -> Iterator[metadata.EntryPoint]:
         for distribution in metadata.distributions():
             try:
                 points, name = list(distribution.entry_points.select(group=GROUP)), distribution.name
-            except Exception:
+            except Exception as error:
+                place = getattr(distribution, "_path", distribution)
+                logging.getLogger("inarch").warning("%s: metadata that cannot be read: %s", place, error)
                 continue
             yield from points if name not in seen else ()
             seen.add(name)
@@ -89,19 +92,20 @@ def _describe(point: metadata.EntryPoint) -> Plugin:
     return plugin
 
 
-def _refusal(plugin: Plugin, own: str) -> str | None:
-    """Say why a plugin that was built for another inarch is not imported; None: it was built for this one."""
+def _refuse_other(plugin: Plugin, own: str) -> None:
+    """Note on a plugin that was built for another inarch that it must not be imported."""
     match = _REQUIREMENT.fullmatch(plugin.requires or "")
     if not match or not match["versions"]:
-        return None
+        return
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
-        if SpecifierSet(match["versions"]).contains(own, prereleases=True):
-            return None
+        if not SpecifierSet(match["versions"]).contains(own, prereleases=True):
+            plugin.error = f"it was built for inarch {match['versions']}, and this is inarch {own}"
+            plugin.advice = (
+                f"pip install --upgrade {plugin.distribution}, or where no newer one knows this inarch: "
+                f"pip install 'inarch{match['versions']}'"
+            )
     except InvalidSpecifier:
-        return f"its distribution requires '{printable(plugin.requires or '')}', which cannot be understood"
-    return (
-        f"it was built for inarch {match['versions']}, and this is inarch {own}. Type: pip install --upgrade "
-        f"{plugin.distribution}; where no newer one knows this inarch: pip install 'inarch{match['versions']}'"
-    )
+        plugin.error = f"its distribution requires '{printable(plugin.requires or '')}', which cannot be understood"
+        plugin.advice = f"pip install --upgrade {plugin.distribution}"

@@ -29,6 +29,8 @@ class Plugin:
     """How long its import and registration took; None: it was not imported."""
     requires: str | None = None
     """Its distribution's own requirement on inarch, `inarch>=0.1,<0.2`."""
+    advice: str = ""
+    """What to type about `error`."""
 
     @property
     def origin(self) -> str:
@@ -40,10 +42,21 @@ class Plugin:
         """The plugin in an error message."""
         return f"plugin '{self.name}' ({self.origin})"
 
+    @property
+    def complaint(self) -> str:
+        """Who is broken, why, and what to type; for a plugin with an `error`."""
+        return f"{self.label}: {self.error}" + (f"; type: {self.advice}" if self.advice else "")
+
     def fail(self, error: BaseException, what: str = "") -> None:
         """Note why the plugin cannot be used, and where in its code."""
         self.error = printable(what + told(error) + _place(error))
         self.details = "".join(traceback.format_exception(error))
+        newer = f"inarch[{self.name}]" if self.distribution == "inarch" else self.distribution
+        self.advice = f"pip install --upgrade '{newer}', or: inarch plugins disable {self.name}"
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{self.module}.".startswith(f"{error.name}."):
+            self.advice = (
+                f"pip install --force-reinstall --no-deps {self.distribution}, or: pip uninstall {self.distribution}"
+            )
 
 
 def told(error: BaseException) -> str:

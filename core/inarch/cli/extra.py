@@ -10,7 +10,7 @@ from inarch.cli.lazy import Commands
 from inarch.errors import PluginError, listing
 from inarch.guard import Plugin, named
 from inarch.importing import contained
-from inarch.plugins import loaded
+from inarch.plugins import Plugins, loaded
 
 _MEANT = (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit)
 """What a command may end with."""
@@ -28,15 +28,22 @@ class Extra:
 
 
 def commands(verbs: Container[str]) -> dict[str, Extra]:
-    """Return the plugins' commands by name; what goes wrong is noted at the plugin, and the other commands work.
+    """Return the plugins' commands by name; what goes wrong is noted at the plugin, and the other commands work."""
+    return commands_of(loaded(), verbs)
+
+
+def commands_of(
+    plugins: Plugins, verbs: Container[str], announce: Callable[[Plugin], None] = lambda plugin: None
+) -> dict[str, Extra]:
+    """Return the commands of plugins by name, telling whose hook is called next.
 
     A command that bears the name of one of `verbs` is left out. Of two plugins' with one name neither can be used.
     """
-    plugins = loaded()
     found: dict[str, Extra] = {}
     for implementation in plugins.manager.hook.register_commands.get_hookimpls():
         plugin = plugins.known[implementation.plugin_name]
         own = Commands()
+        announce(plugin)
         try:
             with contained(plugin):
                 implementation.function(own)
@@ -50,6 +57,7 @@ def commands(verbs: Container[str]) -> dict[str, Extra]:
         for name, line in lines.items():
             if name in verbs:
                 plugin.error = f"the command '{name}' is taken: it is a verb of inarch's own, which no plugin replaces"
+                plugin.advice = f"pip install --upgrade {plugin.distribution}, or: inarch plugins disable {plugin.name}"
             elif name in found:
                 found[name] = _refused(name, found[name].plugin, plugin)
             else:
@@ -87,17 +95,15 @@ def _named_in_errors(command: click.Command, plugin: Plugin, name: str) -> click
 
 def _refused(name: str, first: Plugin, second: Plugin) -> Extra:
     """Return what stands for a command that two plugins add; both say so."""
-    both = [first, second]
-    reason = (
-        f"the command '{name}' is added by two plugins, {first.label} and {second.label}; leave one out: "
-        f"{' or '.join(f'inarch plugins disable {plugin.name}' for plugin in both)}"
-    )
+    both = (first, second)
+    reason = f"the command '{name}' is added by two plugins: {first.label} and {second.label}"
+    advice = ", or: ".join(f"inarch plugins disable {plugin.name}" for plugin in both)
     for plugin in both:
-        plugin.error = reason
+        plugin.error, plugin.advice = reason, advice
         if name in plugin.registered.get("commands", []):
             plugin.registered["commands"].remove(name)
 
     def find() -> click.Command:
-        raise PluginError(reason)
+        raise PluginError(f"{reason}; type: {advice}")
 
     return Extra(f"(of two plugins: {listing(plugin.name for plugin in both)})", first, find)

@@ -20,9 +20,8 @@ def command(kind: str | None) -> None:
             click.echo(f"  {entry.name}  ({entry.plugin}) {entry.summary}")
             if kind:
                 _options(entry)
-    for plugin in loaded().known.values():
-        if plugin.error:
-            click.echo(f"The plugin '{plugin.name}' could not be loaded: {plugin.error}", err=True)
+    if absent := loaded().absent():
+        click.echo(absent.strip(), err=True)
 
 
 def _options(entry: Entry) -> None:

@@ -1,11 +1,15 @@
-"""`inarch plugins`."""
+"""`inarch plugins`: the list, and the group of the verbs about plugins."""
 
 import json
+import shutil
+import sys
+import textwrap
 from dataclasses import asdict
 
 import click
 
 from inarch.cli.lazy import Commands
+from inarch.guard import Plugin
 
 COMMANDS = {
     "doctor": "Say what is wrong with plugins, and what to type.",
@@ -22,31 +26,59 @@ COMMANDS = {
 @click.option("--verbose", is_flag=True, help="Print the whole traceback of a broken plugin.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool, verbose: bool) -> None:
-    """List the plugins: where each comes from, what it registers, and why a broken one cannot be used."""
-    if ctx.invoked_subcommand is None:
-        _list(as_json, verbose)
+    """List the plugins: where each comes from, what it registers, the hooks that it answers, how long its import takes,
+    and why a broken one cannot be used.
+
+    A process of its own imports them, so that the list is whole whatever a plugin does.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    from inarch.cli.survey import survey
+
+    known = survey()
+    if as_json:
+        click.echo(json.dumps([asdict(plugin) for plugin in known], indent=1))
+        return
+    for plugin in known:
+        _tell(plugin, verbose)
 
 
 for name, line in COMMANDS.items():
     command.add_lazy(name, f"inarch.cli.plugin_{name}:command", line)
 
 
-def _list(as_json: bool, verbose: bool) -> None:
-    from inarch.cli.extra import commands
-    from inarch.cli.main import VERBS
-    from inarch.plugins import loaded
+def head(plugin: Plugin) -> str:
+    """Return the line that a plugin's paragraph begins with."""
+    return click.style(plugin.name, bold=True) + f"  ({plugin.origin})"
 
-    commands(VERBS)  # notes what is wrong with a plugin's commands
-    known = list(loaded().known.values())
-    if as_json:
-        click.echo(json.dumps([asdict(plugin) for plugin in known], indent=1))
-        return
-    for plugin in known:
-        click.secho(f"{plugin.name}  ({plugin.distribution} {plugin.version})", bold=True)
-        if plugin.error:
-            click.secho(f"  broken: {plugin.error}", fg="red")
-            click.echo(plugin.details if verbose else "  (--verbose shows where)")
-        for kind, names in plugin.registered.items():
-            click.echo(f"  {kind}: {', '.join(names)}")
-        if not plugin.error and not plugin.registered:
-            click.echo("  registers nothing")
+
+def paragraph(text: str, indent: str = "  ") -> str:
+    """Return a line of text as the terminal shows it best: wrapped, with what goes on further to the right."""
+    if not sys.stdout.isatty():
+        return indent + text
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(
+        text, width, initial_indent=indent, subsequent_indent=indent * 2, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _tell(plugin: Plugin, verbose: bool) -> None:
+    took = "" if plugin.milliseconds is None else click.style(f"  {plugin.milliseconds:.0f} ms", dim=True)
+    click.echo(head(plugin) + took)
+    if plugin.error:
+        click.secho(paragraph(f"broken: {plugin.error}"), fg="red")
+        click.echo(paragraph(f"type: {plugin.advice}"))
+    if plugin.details:
+        click.echo(plugin.details if verbose else "  (--verbose shows where)")
+    if plugin.disabled:
+        from inarch.discovery import way_back
+
+        click.secho(paragraph(f"disabled by {plugin.disabled}"), fg="yellow")
+        click.echo(paragraph(f"type: {way_back(plugin)}"))
+    for kind, names in plugin.registered.items():
+        if names:
+            click.echo(paragraph(f"{kind}: {', '.join(names)}"))
+    if plugin.hooks:
+        click.echo(paragraph(f"hooks: {', '.join(plugin.hooks)}"))
+    elif not plugin.error and not plugin.disabled:
+        click.echo("  answers no hook")
