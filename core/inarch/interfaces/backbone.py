@@ -1,7 +1,7 @@
 """What a backbone is: inputs to features.
 
-Shapes: B batch, D features, T tokens (pieces of words, patches, audio frames), U units (words, frames), H W height and
-width.
+Shapes: B batch, C channels, D features, T tokens (pieces of words, patches, audio frames), U units (words, frames), H W
+height and width.
 """
 
 from abc import ABC, abstractmethod
@@ -31,6 +31,9 @@ class Features(NamedTuple):
     none, for the unit was cut off or is padding."""
     places: Tensor | None = None
     """(B, U, 2), where each unit lies in the raw input, [start, end): characters, seconds. (0, 0) is padding."""
+    scale: Tensor | None = None
+    """(B, C, 2), what the backbone took from each channel of the raw input, and what it then divided it by: a head that
+    answers in the input's own units (a forecast) undoes both."""
 
 
 class Window(NamedTuple):

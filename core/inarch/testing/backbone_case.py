@@ -86,6 +86,8 @@ def of_example(features: Features, index: int) -> dict[str, Tensor]:
     if features.tokens is not None:
         mask = slice(None) if features.mask is None else features.mask[index]
         answer["tokens"] = features.tokens[index][mask]
+    if features.scale is not None:
+        answer["scale"] = features.scale[index]
     for number, one in enumerate(features.maps or ()):
         answer[f"maps[{number}]"] = one[index]
     if features.units is not None:

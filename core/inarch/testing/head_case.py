@@ -187,6 +187,7 @@ def random_features(units: Sequence[int], seed: int) -> Features:
               torch.randn(size, WIDTH, 4, 4, generator=generator)),
         units=torch.where(real, order + 1, -1),
         places=torch.stack([order, order + 1], -1).float() * real[..., None],
+        scale=torch.randn(size, 1, 2, generator=generator).exp(),
     )  # fmt: skip
 
 
