@@ -37,16 +37,10 @@ _TYPES = {"input": str | list[str], "backbone": _Part, "head": _Part, "strategy"
 
 def read_description(directory: Path) -> dict[str, Any]:
     """Return what a bundle says of itself, after checking every file against its hash, or raise RunError."""
+    refuse_damaged(directory, "bundle", {DESCRIPTION, WEIGHTS})
     try:
-        reason = strangeness(directory) or checkpoint.problem(directory) or unlisted(directory, {DESCRIPTION, WEIGHTS})
-        text = "" if reason else (directory / DESCRIPTION).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = str(error)
-    if reason:
-        raise RunError(f"{directory}: the bundle is damaged and is not used: {reason}")
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        found = json.loads((directory / DESCRIPTION).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{directory / DESCRIPTION}: not JSON: {error}") from None
     if not isinstance(found, dict) or "format" not in found:
         raise RunError(f"{directory / DESCRIPTION}: expected a mapping with the bundle's 'format'")
@@ -64,8 +58,21 @@ def read_description(directory: Path) -> dict[str, Any]:
     return found
 
 
-def strangeness(directory: Path) -> str | None:
-    """Say which entry of a bundle is neither a file nor a folder of it; a link to a file is one, as the hub makes."""
+def refuse_damaged(directory: Path, what: str, needed: Set[str]) -> None:
+    """Raise RunError where a folder that may come from a stranger holds anything but the files that were hashed.
+
+    what: such a folder's name in the error. needed: files that it must have.
+    """
+    try:
+        reason = _strangeness(directory) or checkpoint.problem(directory) or _unlisted(directory, needed)
+    except (OSError, ValueError) as error:
+        reason = str(error)
+    if reason:
+        raise RunError(f"{directory}: the {what} is damaged and is not used: {reason}")
+
+
+def _strangeness(directory: Path) -> str | None:
+    """Say which entry is neither a file nor a folder of its own; a link to a file is one, as the hub makes."""
     for path in sorted(directory.rglob("*")):
         found = kind(path)
         if found not in ("a file", "a folder"):
@@ -75,8 +82,8 @@ def strangeness(directory: Path) -> str | None:
     return None
 
 
-def unlisted(directory: Path, needed: Set[str]) -> str | None:
-    """Say which files of a bundle, or which needed ones, nobody has hashed."""
+def _unlisted(directory: Path, needed: Set[str]) -> str | None:
+    """Say which files, or which needed ones, nobody has hashed."""
     listed = json.loads((directory / checkpoint.MANIFEST).read_text(encoding="utf-8"))["files"]
     found = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
     others = sorted(found - set(listed) - {checkpoint.MANIFEST})

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 
 from inarch import checkpoint, document, recipe
 from inarch.data.loaders import Item
-from inarch.description import strangeness, unlisted
+from inarch.description import refuse_damaged
 from inarch.document import Document
 from inarch.errors import RecipeError, RunError
 from inarch.interfaces.strategy import Phase
@@ -150,14 +150,7 @@ def find(path: Path) -> Path:
 
 def read(directory: Path) -> Capsule:
     """Open a capsule after checking every file against its hash, or raise an error that says what is wrong."""
-    try:
-        reason = (
-            strangeness(directory) or checkpoint.problem(directory) or unlisted(directory, {FACTS, RECIPE, WEIGHTS})
-        )
-    except (OSError, ValueError) as error:
-        reason = str(error)
-    if reason:
-        raise RunError(f"{directory}: the capsule is damaged and is not used: {reason}")
+    refuse_damaged(directory, "capsule", {FACTS, RECIPE, WEIGHTS})
     try:
         told = json.loads((directory / FACTS).read_text(encoding="utf-8"))
         version = told["format"]
