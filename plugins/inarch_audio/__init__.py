@@ -1,7 +1,7 @@
 """The audio plugin: backbones of torchaudio, transformers and timm, metrics of transcripts. Imports nothing heavy."""
 
 from inarch import Register, hookimpl
-from inarch_audio import builders, candidates, datasets, event_metrics, transcript_metrics
+from inarch_audio import builders, candidates, datasets, event_metrics, transcript_metrics, trials
 
 
 @hookimpl
@@ -23,13 +23,14 @@ def register_backbones(register: Register) -> None:
 @hookimpl
 def register_datasets(register: Register) -> None:
     """Register words in synthesised voices."""
-    register("synthetic_speech", datasets.synthetic_speech)
+    register("synthetic_speech", datasets.synthetic_speech, trial=trials.synthetic_speech)
 
 
 @hookimpl
 def register_metrics(register: Register) -> None:
     """Register metrics of what was said, and of when something sounded."""
-    transcripts = {"kinds": ("transcript",), "larger_is_better": False}
+    transcripts = {"kinds": ("transcript",), "larger_is_better": False, "trial": trials.transcripts}
     register("word_error_rate", transcript_metrics.word_error_rate, **transcripts)
     register("character_error_rate", transcript_metrics.character_error_rate, **transcripts)
-    register("event_f1", event_metrics.event_f1, kinds=("segments",), verify=event_metrics.verify_events)
+    register("event_f1", event_metrics.event_f1, kinds=("segments",), verify=event_metrics.verify_events,
+             trial=trials.events)  # fmt: skip

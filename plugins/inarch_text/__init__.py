@@ -1,7 +1,7 @@
 """The text plugin: backbones, column files, metrics of segments and answers. Imports nothing heavy."""
 
 from inarch import Register, hookimpl
-from inarch_text import builders, candidates, columns, metrics
+from inarch_text import builders, candidates, columns, metrics, trials
 
 
 @hookimpl
@@ -21,13 +21,15 @@ def register_backbones(register: Register) -> None:
 @hookimpl
 def register_datasets(register: Register) -> None:
     """Register the files that texts cut into words come in."""
-    register("conll", columns.conll)
+    register("conll", columns.conll, trial=trials.conll)
 
 
 @hookimpl
 def register_metrics(register: Register) -> None:
     """Register metrics of the predictions of the heads `tagger` and `span`."""
-    register("entity_f1", metrics.entity_f1, kinds=("segments",), verify=metrics.verify_entities)
-    register("token_accuracy", metrics.token_accuracy, kinds=("segments",), verify=metrics.verify_tags)
-    register("exact_match", metrics.exact_match, kinds=("span",))
-    register("answer_f1", metrics.answer_f1, kinds=("span",))
+    segments = {"kinds": ("segments",)}
+    register("entity_f1", metrics.entity_f1, verify=metrics.verify_entities, trial=trials.entity_f1, **segments)
+    register("token_accuracy", metrics.token_accuracy, verify=metrics.verify_tags, trial=trials.token_accuracy,
+             **segments)  # fmt: skip
+    register("exact_match", metrics.exact_match, kinds=("span",), trial=trials.answers)
+    register("answer_f1", metrics.answer_f1, kinds=("span",), trial=trials.answers)

@@ -72,8 +72,7 @@ def _read(path: Path, chosen: tuple[int, int], delimiter: str | None, comments: 
         name: pa.array([[word[part] for word in sentence] for sentence in sentences])
         for part, name in enumerate(("words", "tags"), start=1)
     }
-    starts = [sentence[0][0] for sentence in sentences]
-    return Rows(columns, lambda index: f"{path}, line {starts[index]}")
+    return Rows(columns, [f"{path}, line {sentence[0][0]}" for sentence in sentences].__getitem__)
 
 
 def _format(path: Path, lines: Sequence[str], delimiter: str | None, comments: str | None) -> _Format:

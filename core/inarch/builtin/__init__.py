@@ -23,10 +23,10 @@ from inarch.hookspecs import Register, hookimpl
 @hookimpl
 def register_datasets(register: Register) -> None:
     """Register the sources that every domain shares."""
-    register("folder", folder.folder)
-    register("table", table.table)
-    register("package", table.package)
-    register("hub", hub.hub)
+    register("folder", folder.folder, trial=trials.folder)
+    register("table", table.table, trial=trials.table)
+    register("package", table.package, trial=trials.package)
+    register("hub", hub.hub, trial=trials.hub)
 
 
 @hookimpl

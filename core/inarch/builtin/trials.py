@@ -80,3 +80,49 @@ def embedder() -> list[Trial]:
         Trial(name="pairs", inputs=pairs, truths=[0.0, 5.0, 2.5, 1.0, 4.0]),
         Trial(name="identities", options={"loss": "additive_margin", "pooling": "mean"}),
     ]
+
+
+_TABLE = "text,class,number,person\n" + "".join(
+    f"line {row} of {('ants', 'bees')[row % 2]},{('ant', 'bee')[row % 2]},{row / 4},p{row % 3}\n" for row in range(12)
+)
+
+
+def table() -> list[Trial]:
+    """A table, one that says its splits and groups, and files that bring the splits."""
+    options, splits = {"input": "text", "target": "class"}, ("train", "valid", "test")
+    rows = [f"line {row},{('ant', 'bee')[row % 2]},{splits[row % 3]},p{row % 3}" for row in range(9)]
+    lines = ['{"text": ["one", "line"], "class": "ant"}\n', '{"text": ["another"], "class": "bee"}\n']
+    several = {"path": {"train": "a.jsonl", "test": "b.jsonl"}, "classes": ["bee", "ant"]}
+    return [
+        Trial(name="csv", options={"path": "table.csv", **options}, files={"table.csv": _TABLE}),
+        Trial(name="splits", options={"path": "split.csv", "split": "part", "group": "person", **options},
+              files={"split.csv": "\n".join(["text,class,part,person", *rows])}),
+        Trial(name="files", options={**several, **options},
+              files={"a.jsonl": "".join(lines), "b.jsonl": lines[1].replace("another", "third")}),
+    ]  # fmt: skip
+
+
+def folder() -> list[Trial]:
+    """A folder of folders of files, and one whose file names say more."""
+    places = {f"{split}/{name}/{take}.txt": f"{split} {name} {take}"
+              for split in ("train", "test") for name in ("ant", "bee") for take in range(2)}  # fmt: skip
+    named = {f"all/{name}_{person}.wav": f"{name} {person}" for name in ("ant", "bee") for person in ("ada", "bo")}
+    options = {"path": "all", "names": "{class}_{person}", "group": "person"}
+    return [
+        Trial(name="classes", options={"path": "data"}, files={f"data/{name}": text for name, text in places.items()}),
+        Trial(name="names", options=options, files=named),
+    ]
+
+
+def package() -> Trial:
+    """A table that pyarrow brings."""
+    path = "pyarrow/tests/data/parquet/v0.7.1.parquet"
+    return Trial(options={"distribution": "pyarrow", "path": path, "input": "carat", "target": "cut"})
+
+
+def hub() -> list[Trial]:
+    """A local file, read at once and as a stream."""
+    options = {"path": "csv", "data_files": {"train": "table.csv"}, "input": "text", "target": "class"}
+    streamed = {**options, "streaming": True, "examples": 12, "classes": ["ant", "bee"]}
+    files = {"table.csv": _TABLE}
+    return [Trial(name="table", options=options, files=files), Trial(name="stream", options=streamed, files=files)]

@@ -134,7 +134,7 @@ def _rows(directory: Path, pattern: str, template: FileNames | None, target: str
     import pyarrow as pa  # here, or `inarch --help` would wait for it
 
     arrays = {name: pa.array(values) for name, values in {"file": files, **columns}.items()}
-    return Rows(arrays, where=lambda index: files[index])
+    return Rows(arrays, where=files.__getitem__)
 
 
 def _in_classes(directory: Path, pattern: str) -> tuple[list[str], list[str]]:
