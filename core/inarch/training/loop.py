@@ -11,7 +11,7 @@ from accelerate.utils import gather_object
 from inarch import interruption
 from inarch.data.loaders import Item, StreamSteps, load
 from inarch.data.order import share, training_keys
-from inarch.errors import RunError
+from inarch.errors import RunError, listing
 from inarch.interfaces.dataset import Stream
 from inarch.interfaces.strategy import Phase
 from inarch.interruption import Interrupted
@@ -31,6 +31,7 @@ from inarch.training.waiting import waiting_for
 def fit(job: Job, phases: list[Phase], resume_from: Path | None) -> RunState:
     """Train all phases, from the beginning or from a checkpoint; return the state at the end."""
     state = states.read(resume_from) if resume_from else RunState()
+    _refuse_other_phases(state, phases, resume_from)
     state.micro_batch_size = job.micro_batch(state.micro_batch_size)
     tracking.start(job, state)
     first = first_values(job.model, phases)  # before a checkpoint is restored
@@ -38,6 +39,16 @@ def fit(job: Job, phases: list[Phase], resume_from: Path | None) -> RunState:
         _PhaseRun(job, phases, number, state, first, resume_from).run()
         resume_from = None
     return state
+
+
+def _refuse_other_phases(state: RunState, phases: list[Phase], resumed: Path | None) -> None:
+    """Stop where a run began with phases that its strategy does not make now: a plugin has become another one."""
+    began, now = [entry["phase"] for entry in state.frozen_hashes], [phase.name for phase in phases]
+    if began != now[: len(began)]:
+        raise RunError(
+            f"{resumed}: the run began with the phases {listing(began)}, and its strategy makes {listing(now)} now: a "
+            "plugin has changed. Install the version that environment.json names, or begin a new run"
+        )
 
 
 class _PhaseRun:

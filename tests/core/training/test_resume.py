@@ -20,6 +20,7 @@ from marked import TASKS
 
 import inarch
 from inarch import recipe
+from inarch.builtin.unfreezing import ProbeThenTune
 from inarch.checkpoint import step_directory
 from inarch.data.order import epoch_batches
 from inarch.training.progress import Progress
@@ -175,3 +176,14 @@ def test_resuming_with_another_number_of_processes_is_an_error(
     monkeypatch.setattr(state, "processes", lambda directory: 3)
     with pytest.raises(inarch.RunError, match=r"written by 3 process.*--processes 3"):
         inarch.train(toy_recipe, out=tmp_path / "run", resume=True)
+
+
+def test_a_run_is_not_resumed_where_a_plugin_makes_other_phases_now(
+    toy_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"strategy": "lp_ft", "train.epochs": 2}
+    inarch.train(toy_recipe, changes, out=tmp_path / "run")
+    made = ProbeThenTune.phases
+    monkeypatch.setattr(ProbeThenTune, "phases", lambda self, backbone, train: made(self, backbone, train)[1:])
+    with pytest.raises(inarch.RunError, match=r"began with the phases .* makes .* now: a plugin has changed"):
+        inarch.train(toy_recipe, changes, out=tmp_path / "run", resume=True)
