@@ -36,19 +36,19 @@ def timm() -> list[Trial]:
     """Return a convolutional network with batch norm, also with its maps, and a transformer."""
     small = {"weights": "none", "image_size": 32}
     return [
-        _trial("resnet", model="resnet10t", drop_path=0.1, **small),
-        _trial("maps", model="mobilenetv3_small_050", maps=True, augment={"mixup": 0.2, "cutmix": 1.0}, **small),
-        _trial("transformer", model="vit_tiny_patch16_224", crop_mode="squash", **small),
+        _trial("resnet", model="test_resnet", drop_path=0.1, **small),
+        _trial("maps", model="test_efficientnet", maps=True, augment={"mixup": 0.2, "cutmix": 1.0}, **small),
+        _trial("transformer", model="test_vit", crop_mode="squash", **small),
     ]
 
 
 def torchvision() -> list[Trial]:
-    """Return a network with a plain stem, and one whose layers are inverted residuals."""
+    """Return a network with batch norm, and one without."""
     small = {"weights": "none", "image_size": 32}
     varied = {"flip": "both", "rotate": 10, "color": 0.2, "erasing": 0.5, "randaugment": [2, 9]}
     return [
-        _trial("resnet", model="resnet18", **small),
-        _trial("mobilenet", model="mobilenet_v3_small", augment=varied, **small),
+        _trial("shufflenet", model="shufflenet_v2_x0_5", **small),
+        _trial("squeezenet", model="squeezenet1_1", augment=varied, **small),
     ]
 
 

@@ -13,9 +13,9 @@ CHECKS = Checks()
 
 @CHECKS.add("inarch.Trial")
 def can_be_tried(case: ComponentCase) -> None:
-    """A component can be built from what it is registered with, or from what its trial says."""
+    """A component can be built with the options that its trial says, or with its defaults."""
     expect(case.problem is None, case.problem or "")
-    assert case.options is not None
+    expect(case.options is not None, "no options")  # binding them refuses those that the builder has not
 
 
 @CHECKS.add("inarch.hookspecs")
@@ -25,7 +25,7 @@ def says_what_it_is(case: ComponentCase) -> None:
 
 
 @CHECKS.add("inarch.hookspecs")
-def defaults_fit_their_annotations(case: ComponentCase) -> None:
+def defaults_mean_the_same_in_a_recipe(case: ComponentCase) -> None:
     """The default of an option is a value that a recipe could write in its place, and it means the same there."""
     for name, option in parameters(case.entry.build).items():
         if option.default is inspect.Parameter.empty:
@@ -35,4 +35,5 @@ def defaults_fit_their_annotations(case: ComponentCase) -> None:
             again = convert(plain(option.default), option.annotation, document, (name,))
         except RecipeError as error:
             expect(False, f"{name}: the default {option.default!r} is not {spell(option.annotation)}: {error}")
-        expect(again == option.default, f"{name}: the default {option.default!r}, in a recipe, is {again!r}")
+        same = plain(again) == plain(option.default)
+        expect(same, f"{name}: the default {option.default!r}, in a recipe, is {again!r}")

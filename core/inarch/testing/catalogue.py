@@ -13,15 +13,16 @@ from inarch.testing.check import Check
 # Modules with checks of a kind, each with `CHECKS`; their order is that of the reports.
 _MODULES = {
     "plugins": ("plugins",),
-    "backbones": ("builders", "backbones"),
+    "backbones": ("builders", "backbones", "backbone_layers", "backbone_inputs", "backbone_state"),
     "heads": ("builders", "heads", "head_answers"),
-    "datasets": ("builders",),
+    "datasets": ("builders", "datasets"),
     "metrics": ("builders", "metrics"),
     "strategies": ("builders",),
 }
 # The cases of a kind, where they make more than options.
 _CASES = {
     "backbones": ("backbone_case", "BackboneCase"),
+    "datasets": ("dataset_case", "DatasetCase"),
     "heads": ("head_case", "HeadCase"),
     "metrics": ("metric_case", "MetricCase"),
 }

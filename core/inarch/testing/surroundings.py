@@ -6,7 +6,8 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from types import FrameType
@@ -29,6 +30,7 @@ def surroundings() -> Iterator[None]:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="inarch-check-"))
         stack.enter_context(_inside(folder))
         stack.enter_context(_generators_kept())
+        stack.enter_context(undone())
         stack.enter_context(offline())
         stack.enter_context(limited(LIMIT))
         yield
@@ -63,6 +65,33 @@ def limited(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, rest)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """Put the environment, the filters of warnings and torch's settings back."""
+    environment, filters = dict(os.environ), list(warnings.filters)
+    torch: Any = sys.modules.get("torch")
+    settings = [(put, get()) for put, get in _settings(torch)] if torch else []
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        warnings.filters[:] = filters  # type: ignore[index]
+        for put, value in settings:
+            put(value)
+
+
+def _settings(torch: Any) -> list[tuple[Callable[[Any], Any], Callable[[], Any]]]:
+    return [
+        (torch.set_num_threads, torch.get_num_threads),
+        (torch.set_default_dtype, torch.get_default_dtype),
+        (torch.set_default_device, torch.get_default_device),
+        (torch.set_grad_enabled, torch.is_grad_enabled),
+        (torch.use_deterministic_algorithms, torch.are_deterministic_algorithms_enabled),
+        (torch.set_float32_matmul_precision, torch.get_float32_matmul_precision),
+    ]
 
 
 @contextmanager
