@@ -64,12 +64,15 @@ def scaffold(distribution: str, domain: str, folder: Path, license: str = LICENS
         "year": str(date.today().year),
         "requirement": requirement(metadata.version("inarch")),
     }
-    with (
-        resources.as_file(resources.files("inarch") / "templates" / "plugin") as template,
-        tempfile.TemporaryDirectory(prefix=f".{names.distribution}-", dir=folder) as aside,
-    ):
-        made = generate_files(template, {"cookiecutter": answers}, aside, accept_hooks=False)
-        Path(made).rename(written)
+    try:
+        with (
+            resources.as_file(resources.files("inarch") / "templates" / "plugin") as template,
+            tempfile.TemporaryDirectory(prefix=f".{names.distribution}-", dir=folder) as aside,
+        ):
+            made = generate_files(template, {"cookiecutter": answers}, aside, accept_hooks=False)
+            Path(made).rename(written)
+    except OSError as error:
+        raise RunError(f"{written} could not be written: {error.strerror}") from None
     return written
 
 

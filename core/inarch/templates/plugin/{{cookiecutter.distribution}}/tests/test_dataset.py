@@ -15,4 +15,4 @@ def test_every_source_has_every_tempo_as_often() -> None:
 
 
 def test_a_row_says_where_it_is_from() -> None:
-    assert waves(examples=6, seed=3).splits["train"].where(2) == "wave 2 of seed 3"
+    assert waves(examples=6, seed=3).splits["train"].where(2) == "waves of seed 3, row 2"

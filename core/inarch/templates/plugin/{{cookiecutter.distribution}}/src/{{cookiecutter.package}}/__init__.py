@@ -25,7 +25,12 @@ def register_backbones(register: Register) -> None:
 @hookimpl
 def register_heads(register: Register) -> None:
     """Register what turns features into answers; `read` says what the target column of a data set means to it."""
-    register("{{cookiecutter.plugin}}_ordinal", builders.ordinal, read=targets.read_ordered, trial=trials.ordinal)
+    register(
+        "{{cookiecutter.plugin}}_ordinal",
+        builders.ordinal,
+        read=targets.read_ordered,
+        trial=trials.ordinal,
+    )
 
 
 @hookimpl
@@ -37,7 +42,12 @@ def register_datasets(register: Register) -> None:
 @hookimpl
 def register_metrics(register: Register) -> None:
     """Register what is measured; `kinds` are the kinds of targets (`Targets.kind`) that it makes sense for."""
-    register("{{cookiecutter.plugin}}_distance", builders.distance, kinds=("classes",), larger_is_better=False)
+    register(
+        "{{cookiecutter.plugin}}_distance",
+        builders.distance,
+        kinds=("classes",),
+        larger_is_better=False,
+    )
 
 
 @hookimpl

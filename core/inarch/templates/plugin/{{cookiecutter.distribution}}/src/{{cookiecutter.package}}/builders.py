@@ -89,7 +89,7 @@ def verify(raw: Any) -> None:
 
 
 def starter() -> dict[str, Any]:
-    """Return the part of a recipe that `inarch init DATA --domain {{cookiecutter.plugin}}` writes."""
+    """Return the part of a recipe that `inarch init DATA --domain {{cookiecutter.plugin}}` adds."""
     return {
         "backbone": {"name": "{{cookiecutter.plugin}}_convolution"},
         "strategy": {"name": "full", "head_multiplier": 10},

@@ -34,7 +34,8 @@ class Ordinal(Head):
         """Return the logits (B, C - 1) of the questions, which fall from class to class."""
         assert features.pooled is not None
         ends = torch.cat([self.first, self.first + F.softplus(self.widths).cumsum(0)])
-        return self.direction(self.dropout(features.pooled)) - ends
+        place: Tensor = self.direction(self.dropout(features.pooled))
+        return place - ends
 
     def loss(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return the cross-entropy of the questions, summed over examples, a mean over questions; and B.

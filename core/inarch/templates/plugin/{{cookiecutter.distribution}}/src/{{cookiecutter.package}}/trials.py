@@ -1,6 +1,6 @@
-"""What the conformance kit tries the components with: `pytest --inarch-plugin {{cookiecutter.plugin}}`. Light.
+"""What the conformance kit tries the components with: `pytest --inarch-plugin {{cookiecutter.plugin}}`.
 
-Nothing else calls these. A component without required options of which the kit can guess the rest needs none.
+Light; nothing else calls these. A component without required options of which the kit can guess the rest needs none.
 """
 
 from inarch import Targets, Trial
