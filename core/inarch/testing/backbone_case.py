@@ -18,6 +18,10 @@ from inarch.plugins import build
 from inarch.testing.cases import ComponentCase
 from inarch.testing.check import Seen, expect
 
+GIVEN = "files"
+"""The option that the core gives to a backbone with files; `resolved` leaves it out."""
+ODD: tuple[Any, ...] = (None, 3.5, "", b"", {}, [])
+"""What a column of a table may hold where an input should be."""
 LEAST = 3
 """Inputs that a trial must have: a batch needs neighbours."""
 TOLERANCE = 1e-4

@@ -10,10 +10,11 @@ from torch import Tensor
 from inarch.errors import listing
 from inarch.interfaces.backbone import Backbone, Example
 from inarch.testing import spawned
-from inarch.testing.backbone_case import BackboneCase, difference, features_of, of_example, shape
+from inarch.testing.backbone_case import ODD, BackboneCase, difference, features_of, of_example, shape
 from inarch.testing.check import Checks, expect, skip
 from inarch.testing.comparing import drawing_is_seen
 from inarch.testing.seeds import seed_all
+from inarch.testing.surroundings import LIMIT_OF_ODD
 
 CHECKS = Checks()
 
@@ -107,14 +108,14 @@ def leaves_its_input_as_it_was(case: BackboneCase) -> None:
 @CHECKS.add("inarch.Backbone.transform")
 def odd_inputs_are_refused(case: BackboneCase) -> None:
     """What cannot be read raises ValueError or OSError with the reason, and neither crashes nor hangs the process."""
-    odd: list[tuple[Any, bool]] = [(raw, False) for raw in (None, 3.5, "", b"", {}, [])]
+    odd: list[tuple[Any, bool]] = [(raw, False) for raw in ODD]
     odd += [(raw, True) for raw in case.trial.refused]
     for training in (False, True):
         transform = spawned.pickled(case.build().transform(training))
         for raw, must in odd:
             told = f"of {str(raw)[:60]!r}, with training={training},"
             try:
-                answer = spawned.call(spawned.refusal, transform, raw)
+                answer = spawned.call(spawned.refusal, transform, raw, seconds=LIMIT_OF_ODD)
             except spawned.Gone as gone:
                 expect(False, f"{told} the transform did not come back: {gone}")
             if answer is None:

@@ -12,26 +12,19 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-import inarch
-from inarch import bundle
-from inarch.data.inputs import Inputs
 from inarch.description import files_of
 from inarch.document import Document
 from inarch.errors import InarchError, listing
 from inarch.interfaces.backbone import Backbone
-from inarch.interfaces.dataset import Targets
-from inarch.model import Model
 from inarch.parts import write_files
-from inarch.plugins import build, loaded
 from inarch.schema import bind, parameters, plain
-from inarch.testing.backbone_case import BackboneCase, difference, features_of, of_example, shape
-from inarch.testing.check import Checks, expect, skip
+from inarch.testing.backbone_case import GIVEN, BackboneCase, difference, features_of, of_example
+from inarch.testing.check import Checks, expect
 from inarch.testing.comparing import drawing_is_seen
 from inarch.testing.surroundings import offline, undone
 from inarch.weights import load_strictly, savable
 
 CHECKS = Checks()
-_GIVEN = "files"  # the core's option, which `resolved` leaves out
 
 
 def again(case: BackboneCase, backbone: Backbone, seed: int = 1) -> Backbone:
@@ -52,7 +45,7 @@ def resolved_names_every_option(case: BackboneCase) -> None:
     """`resolved` has a value for every option of the builder, defaults written out, and is plain data."""
     backbone = case.build()
     case.examples(backbone)
-    options, resolved = set(parameters(case.entry.build)) - {_GIVEN}, set(backbone.resolved)
+    options, resolved = set(parameters(case.entry.build)) - {GIVEN}, set(backbone.resolved)
     expect(options <= resolved, f"resolved lacks {listing(sorted(options - resolved))}")
     expect(resolved <= options, f"resolved has {listing(sorted(resolved - options))}, which the builder has not")
     try:
@@ -192,64 +185,3 @@ def works_in_half_precision(case: BackboneCase) -> None:
     for index in range(len(examples)):
         found = difference(of_example(exact, index), of_example(rough, index), tolerance=0.25)
         expect(not found, f"example {index + 1}, in fp32 and under autocast to bf16: {found}")
-
-
-@CHECKS.add("inarch.Backbone.source_classifier")
-def source_classifier_fits_its_features(case: BackboneCase) -> None:
-    """`source_classifier` returns weight (Z, D) and bias (Z,), or None."""
-    backbone = case.build()
-    found = backbone.source_classifier()
-    if found is None:
-        skip("these weights have none")
-    weight, bias = found
-    fits = weight.ndim == 2 and weight.shape[1] == backbone.num_features and bias.shape == weight.shape[:1]
-    expect(fits, f"weight {shape(weight)} and bias {shape(bias)}, where D is {backbone.num_features}")
-
-
-@CHECKS.add("inarch.Backbone.files")
-def facts_and_files_are_plain(case: BackboneCase) -> None:
-    """`facts` are plain data, `files()` bytes under plain names, for which the builder then has the option `files`."""
-    backbone = case.build()
-    try:
-        json.dumps(plain(backbone.facts))
-    except (TypeError, ValueError) as error:
-        expect(False, f"facts are no plain data: {error}")
-    for name, content in backbone.files().items():
-        expect(Path(name).name == name and isinstance(content, bytes), f"{name!r} holds a {type(content).__name__}")
-        expect(_GIVEN in parameters(case.entry.build), f"there is {name}, and the builder has no option '{_GIVEN}'")
-
-
-@CHECKS.add("inarch.load")
-def a_bundle_answers_like_training(case: BackboneCase) -> None:
-    """A bundle of a model with this backbone, written and opened, answers raw inputs as the model did."""
-    backbone = case.build()
-    if "pooled" not in backbone.provides:
-        skip("it provides no `pooled`, which the head of this check needs")
-    values = {"values": {"no": 0, "yes": 1}}
-    targets = Targets(kind="classes", classes=("no", "yes"), counts={"train": (1, 1)}, details=values)
-    head = loaded().components["heads"]["classifier"]
-    options = bind(head.build, {}, Document("", {}), ())
-    model = Model(backbone, build(head, options, targets, backbone.num_features)).eval()
-    raws = list(case.trial.inputs)
-    with torch.inference_mode():
-        expected = _answers(model, raws)
-    parts = {"backbone": (case.entry, backbone.resolved), "head": (head, options)}
-    try:
-        bundle.write(Path("model"), model, parts, targets, {"input": "input"}, raws, expected)
-    except InarchError as error:
-        expect(False, f"writing a bundle, and opening it: {error}")
-    opened = inarch.load("model")
-    found = difference({"outputs": expected}, {"outputs": opened.outputs(raws).cpu()})
-    expect(not found, f"before the bundle was written, and after: {found}")
-    count = len(opened.predict(raws))
-    expect(count == len(raws), f"{count} predictions of {len(raws)} inputs")
-
-
-def _answers(model: Model, raws: list[Any]) -> Tensor:
-    """Return outputs of raw inputs, each by itself, as evaluation sees them."""
-    inputs, outputs = Inputs(raws, model.backbone, separate=False), []
-    for index in range(len(raws)):
-        seen = inputs[index]
-        kept = None if seen.kept is None else torch.from_numpy(seen.kept)
-        outputs.append(model.answer(model.backbone.collate(seen.members), [kept], len(seen.members)))
-    return torch.cat(outputs)

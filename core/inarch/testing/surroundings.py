@@ -15,6 +15,8 @@ from typing import Any
 
 LIMIT = 120.0
 """Seconds that one check may take."""
+LIMIT_OF_ODD = 20.0
+"""Seconds that one input may take that cannot be read."""
 _HERE = ("", "localhost", "::", "::1", "0.0.0.0")
 _watched: list[list[str]] = []
 
