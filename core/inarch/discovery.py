@@ -1,5 +1,6 @@
 """Which plugins are installed, and which of them may be imported: known from metadata, without importing any."""
 
+import hashlib
 import logging
 import os
 import re
@@ -54,6 +55,22 @@ def allowed_names() -> list[str] | None:
 def unknown_allowed(names: list[str]) -> list[str]:
     """Say of each plugin that $INARCH_PLUGINS allows, but that is not among `names`, what it may have been."""
     return [f"{ALLOWED}: {unknown('plugin', name, names)}" for name in allowed_names() or () if name not in names]
+
+
+def files_hash(distribution: str) -> str | None:
+    """Return the hash of what a distribution's installer wrote down of its files: names and their hashes.
+
+    None where it did not, and for a development install: its files are elsewhere and change.
+    """
+    try:
+        found = metadata.distribution(distribution)
+        record, origin = found.read_text("RECORD"), found.read_text("direct_url.json")
+    except (metadata.PackageNotFoundError, OSError):
+        return None
+    if not record or '"editable": true' in (origin or ""):
+        return None
+    files = [line.rsplit(",", 1)[0] for line in record.splitlines() if ".dist-info/" not in line and "sha256=" in line]
+    return hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()
 
 
 def way_back(plugin: Plugin) -> str:

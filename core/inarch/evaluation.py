@@ -22,6 +22,7 @@ from inarch.data.loaders import Examples, Item, StreamSteps, load
 from inarch.data.order import evaluation_batches
 from inarch.errors import DataError
 from inarch.interfaces.dataset import Stream
+from inarch.made import check_states
 from inarch.model import Model, each, to_device
 from inarch.plugins import Entry, build
 
@@ -99,6 +100,7 @@ def build_metrics(entries: Sequence[tuple[Entry, Mapping[str, Any]]], targets: A
     metrics = {}
     for entry, options in entries:
         metrics[entry.name] = build(entry, options, targets)
+        check_states(metrics[entry.name])
         for part in metrics[entry.name].modules():
             part.distributed_available_fn = _never
     return metrics

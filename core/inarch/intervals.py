@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from inarch.made import check_value
+
 RESAMPLES = 1_000
 FEWEST_RESAMPLES = 200
 BUDGET = 10_000_000  # examples drawn in all; beyond it fewer resamples are taken
@@ -78,7 +80,7 @@ def from_state(metric: Any, sums: Sequence[float]) -> float:
         setattr(metric, name, getattr(metric, name).new_tensor(value))
     metric._computed = None  # what it remembers of the draw before
     metric._update_count = max(1, metric._update_count)  # or it would warn that it has seen nothing
-    return float(metric.compute())
+    return check_value(metric, metric.compute())
 
 
 def compute(metric: Any, compared: Any, targets: Any) -> float:
@@ -92,7 +94,7 @@ def compute(metric: Any, compared: Any, targets: Any) -> float:
         metric.reset()
         metric.update(compared, targets)
         try:
-            value = float(metric.compute())
+            value = check_value(metric, metric.compute())
         except ValueError:  # not defined on so few examples, as R2 on one
             value = float("nan")
         metric.reset()

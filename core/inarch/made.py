@@ -1,6 +1,7 @@
-"""What a builder made: whether it is a thing of its kind, and of whom, for messages about it later on."""
+"""What a builder made: whether it is a thing of its kind, and of whom, for messages about it. Imports no torch."""
 
 import inspect
+import math
 import sys
 from contextlib import suppress
 from typing import Any
@@ -38,6 +39,25 @@ def refuse_other(made: Any, entry: Entry, plugin: Plugin) -> None:
 def maker(made: Any) -> str:
     """Name a component and its plugin; one that no plugin built goes by its class."""
     return getattr(made, _MAKER, None) or f"{type(made).__module__}.{type(made).__qualname__}"
+
+
+def broken(component: Any, promise: str, seen: str) -> PluginError:
+    """Return the error of a component that is not as it says it is."""
+    return PluginError(f"{maker(component)} breaks a promise: declared: {promise}; seen: {seen}")
+
+
+def check_states(metric: Any) -> None:
+    """Raise PluginError for a metric that keeps what it has counted where it is neither reset nor merged."""
+    if not any(getattr(part, "_defaults", None) for part in metric.modules()):
+        raise broken(metric, "a metric keeps what it has seen in states, by add_state()", "none")
+
+
+def check_value(metric: Any, found: Any) -> float:
+    """Return what a metric computed as a number, or raise PluginError."""
+    if isinstance(found, int | float) or (hasattr(found, "item") and math.prod(getattr(found, "shape", (2,))) == 1):
+        return float(found)
+    shape = f" of shape {tuple(found.shape)}" if hasattr(found, "shape") else ""
+    raise broken(metric, "compute() returns one number", f"{type(found).__name__}{shape}")
 
 
 def _tell(made: Any, expected: type | None) -> tuple[str, str]:

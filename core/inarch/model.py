@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from inarch.errors import PluginError, RecipeError, listing
 from inarch.interfaces.backbone import Backbone, Batch
 from inarch.interfaces.head import Head
+from inarch.promises import check_features
 from inarch.weights import fingerprint
 
 
@@ -79,7 +80,7 @@ class Model(nn.Module):
 
     def forward(self, batch: Batch) -> Any:
         """Return outputs for a batch: a tensor, or tensors by name."""
-        return self.head(self.backbone(**batch))
+        return self.head(check_features(self.backbone, self.backbone(**batch), batch))
 
     def answer(self, batch: Batch, kept: Sequence[Tensor | None], limit: int) -> Any:
         """Return the outputs, in fp32, of the inputs in a batch, first dimension as long as `kept`.

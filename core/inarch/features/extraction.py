@@ -25,6 +25,7 @@ from inarch.features.shards import Array
 from inarch.features.store import Store, Table
 from inarch.interfaces.backbone import Backbone
 from inarch.interfaces.dataset import Stream
+from inarch.promises import check_features
 
 SAVE_EVERY = 30.0
 """Seconds after which what was computed is stored, so that a run that was killed goes on from there."""
@@ -133,7 +134,8 @@ class _Pass:
         return torch.stack([windows.mean(0) for windows in torch.split(values, sizes)]).cpu().numpy()
 
     def _features(self, batch: Mapping[str, Tensor], part: slice) -> Tensor:
-        return pool(self.backbone(**{name: tensor[part] for name, tensor in batch.items()}), self.field).float()
+        some = {name: tensor[part] for name, tensor in batch.items()}
+        return pool(check_features(self.backbone, self.backbone(**some), some), self.field).float()
 
 
 @torch.inference_mode()

@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 
 from inarch import plugins
+from inarch.discovery import files_hash
 from inarch.model import Model, check_layers, count_parameters
 from inarch.weights import fingerprint
 from inarch.workflows.check import Checked
@@ -28,7 +29,15 @@ def describe(
         "platform": platform.platform(),
         "libraries": {name: _version(name) for name in LIBRARIES},
         "plugins": [
-            {"name": p.name, "distribution": p.distribution, "version": p.version, "error": p.error}
+            {
+                "name": p.name,
+                "distribution": p.distribution,
+                "version": p.version,
+                "sha256": files_hash(p.distribution),
+                "hooks": p.hooks,
+                "error": p.error,
+                "disabled": p.disabled,
+            }
             for p in plugins.loaded().known.values()
         ],
         "device": torch.cuda.get_device_name() if accelerator.device.type == "cuda" else _processor(),

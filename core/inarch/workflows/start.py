@@ -22,6 +22,7 @@ from inarch.interfaces.strategy import Phase, Strategy
 from inarch.model import Model
 from inarch.opening import Allowance
 from inarch.parts import describe
+from inarch.promises import check_phases
 from inarch.recipe import Component, Recipe
 from inarch.source import spell
 from inarch.training.engine import make_accelerator
@@ -105,7 +106,8 @@ def build_strategy(checked: Checked) -> Strategy:
 
 def phases(checked: Checked, model: Model) -> list[Phase]:
     """Return what the recipe's strategy makes of the backbone's layers."""
-    return build_strategy(checked).phases(model.backbone, checked.recipe.train)
+    strategy = build_strategy(checked)
+    return check_phases(strategy, model.backbone, strategy.phases(model.backbone, checked.recipe.train))
 
 
 def speed_up(model: Model, recipe: Recipe) -> None:
