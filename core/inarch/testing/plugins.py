@@ -17,8 +17,8 @@ MOST_MODULES = 250
 """Modules that importing a plugin may bring, beside its own; torch brings over a thousand, numpy a hundred."""
 HEAVY = frozenset({
     "accelerate", "cv2", "datasets", "jax", "librosa", "matplotlib", "numba", "numpy", "pandas", "peft", "PIL",
-    "pyarrow", "safetensors", "scipy", "sklearn", "soundfile", "tensorflow", "timm", "tokenizers", "torch", "torchaudio",
-    "torchmetrics", "torchvision", "transformers", "xgboost",
+    "pyarrow", "safetensors", "scipy", "sklearn", "soundfile", "tensorflow", "timm", "tokenizers", "torch",
+    "torchaudio", "torchmetrics", "torchvision", "transformers", "xgboost",
 })  # fmt: skip
 _PAGE = "inarch.hookspecs"
 
