@@ -6,11 +6,13 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from conftest import OFFLINE, TOY
 from marked import write_marked
+from stranger import write_plugin
 
 HEAVY = ("torch", "timm", "torchvision", "transformers", "accelerate", "torchmetrics")
 SPY = """\
@@ -72,16 +74,4 @@ def _files(root: Path) -> dict[str, bytes]:
 @pytest.fixture
 def install(tmp_path: Path) -> Callable[..., Path]:
     """Write a plugin as pip would install it; return the folder for PYTHONPATH."""
-    site = tmp_path / "site"
-
-    def write(name: str, source: str, distribution: str | None = None) -> Path:
-        distribution = distribution or f"inarch-{name}"
-        module = distribution.replace("-", "_")
-        information = site / f"{module}-1.0.dist-info"
-        information.mkdir(parents=True)
-        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-        (information / "entry_points.txt").write_text(f"[inarch]\n{name} = {module}\n")
-        (site / f"{module}.py").write_text(source)
-        return site
-
-    return write
+    return partial(write_plugin, tmp_path / "site")
