@@ -53,6 +53,8 @@ def cut(read: Sequence[Series], origin: str, context: int, horizon: int, season:
             raise DataError(f"{origin}: no window of {context} + {horizon} steps for {split}: the table has {told}")
     units = [_naive_errors(one.values[:first], season) for one in read]
     kept = [(one, unit) for one, unit in zip(read, units, strict=True) if all(unit)]
+    if not kept:
+        raise DataError(f"{origin}: every series never changes over {season} steps before valid, or is not known")
     splits, gaps = {}, 0
     for split, found in starts.items():
         rows = [_Window(one, start, unit) for one, unit in kept for start in sorted(found)]
