@@ -12,7 +12,7 @@ from inarch.guard import Plugin, named
 from inarch.importing import contained
 from inarch.plugins import Plugins, loaded
 
-_MEANT = (click.ClickException, click.exceptions.Exit, click.Abort, SystemExit)
+_MEANT = (click.ClickException, click.Abort, SystemExit)
 """What a command may end with."""
 
 
@@ -87,7 +87,10 @@ def _named_in_errors(command: click.Command, plugin: Plugin, name: str) -> click
 
     def run(ctx: click.Context) -> Any:
         with named(plugin, f"the command '{name}'", *_MEANT):
-            return invoke(ctx)
+            try:
+                return invoke(ctx)
+            except click.exceptions.Exit as end:  # click would return the code, as if the command had answered it
+                raise SystemExit(end.exit_code) from None
 
     vars(command)["invoke"] = run
     return command
