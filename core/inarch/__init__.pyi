@@ -28,9 +28,13 @@ from .interfaces.dataset import Stream as Stream
 from .interfaces.dataset import Targets as Targets
 from .interfaces.head import Head as Head
 from .interfaces.run import Run as Run
+from .interfaces.strategy import Answers as Answers
+from .interfaces.strategy import Ladder as Ladder
 from .interfaces.strategy import Phase as Phase
+from .interfaces.strategy import Rung as Rung
 from .interfaces.strategy import Strategy as Strategy
 from .interfaces.strategy import Trained as Trained
+from .interfaces.strategy import Weights as Weights
 from .interfaces.trial import Trial as Trial
 from .recipe import Train as Train
 from .schema import Address as Address

@@ -32,7 +32,10 @@ class Convolution(Backbone):
         self.blocks = nn.ModuleList(Block(width if index else 1, width, dropout) for index in range(depth))
 
     def load_weights(self) -> None:
-        """Load the weights that the options name; a missing, unexpected or misshapen tensor is an error."""
+        """Load the file that the options name; a missing, unexpected or misshapen tensor is an error.
+
+        The weights of a run are inarch's to load, for every backbone: `weights: runs/waves`.
+        """
         address = self.resolved["weights"]
         if address != "none":
             load_strictly(self, read_state(address), address)

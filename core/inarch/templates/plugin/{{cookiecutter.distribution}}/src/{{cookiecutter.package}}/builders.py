@@ -28,7 +28,7 @@ def convolution(
 ) -> "Backbone":
     """A small convolutional network over a series of numbers, of any length.
 
-    weights: `none` is random; else the path of a file, or package:DISTRIBUTION/FILE.
+    weights: `none` is random; a run of this backbone lends it its own; else a file, or package:DISTRIBUTION/FILE.
     width: features of each step, and of the series.
     depth: layers; each halves the number of steps.
     dropout: share of features dropped after each layer in training.
@@ -72,7 +72,7 @@ def distance(targets: Targets) -> "Metric":
     return Distance(len(targets.classes))
 
 
-def last_layers(*, layers: Size = 1, head_multiplier: Annotated[float, Range(above=0)] = 1.0) -> Strategy:
+def last_layers(*, layers: Size = 1, head_multiplier: Annotated[float, Range(above=0)] = 10.0) -> Strategy:
     """Train the backbone's last layers and the head; the layers before them stay as they are.
 
     layers: how many of the backbone's layers are trained.
