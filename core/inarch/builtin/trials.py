@@ -126,3 +126,24 @@ def hub() -> list[Trial]:
     streamed = {**options, "streaming": True, "examples": 12, "classes": ["ant", "bee"]}
     files = {"table.csv": _TABLE}
     return [Trial(name="table", options=options, files=files), Trial(name="stream", options=streamed, files=files)]
+
+
+def soup() -> list[Trial]:
+    """Checkpoints of the run alone, and with those of another run."""
+    return [Trial(name="alone"), Trial(name="with a run", options={"runs": ["runs/first"], "members": 2})]
+
+
+def distill() -> list[Trial]:
+    """Answers alone, and features too."""
+    teacher = {"teacher": "runs/first"}
+    return [Trial(name="answers", options=teacher), Trial(name="features", options={**teacher, "features": 1.0})]
+
+
+def lora() -> list[Trial]:
+    """Adapters that are merged, and adapters that stay."""
+    return [Trial(name="merged", options={"merge": True, "rank": 2}), Trial(name="beside", options={"rank": 2})]
+
+
+def linear_probe() -> list[Trial]:
+    """A head that is fitted, and one that takes steps."""
+    return [Trial(name="features"), Trial(name="steps", options={"solver": "steps"})]

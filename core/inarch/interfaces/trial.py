@@ -19,7 +19,8 @@ class Trial:
     name: str = ""
     """What tells it from other trials of the same component, a word or two."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Of the builder, as a recipe would write them: small, with random weights, without a download."""
+    """Of the builder, as a recipe would write them: small, with random weights, without a download. Of a strategy that
+    reads other runs, `runs/first` is one: the kit trains it."""
     inputs: Sequence[Any] = ()
     """Of a backbone: raw inputs, at least three, as unlike as real ones are: short and long, plain and odd."""
     refused: Sequence[Any] = ()

@@ -17,7 +17,7 @@ _MODULES = {
     "heads": ("builders", "heads", "head_answers"),
     "datasets": ("builders", "datasets"),
     "metrics": ("builders", "metrics"),
-    "strategies": ("builders",),
+    "strategies": ("builders", "strategies", "strategy_runs"),
 }
 # The cases of a kind, where they make more than options.
 _CASES = {
@@ -25,6 +25,7 @@ _CASES = {
     "datasets": ("dataset_case", "DatasetCase"),
     "heads": ("head_case", "HeadCase"),
     "metrics": ("metric_case", "MetricCase"),
+    "strategies": ("strategy_case", "StrategyCase"),
 }
 
 
