@@ -14,7 +14,7 @@ from inarch.guard import Plugin
 GROUP = "inarch"
 CORE = "core"
 ALLOWED = "INARCH_PLUGINS"
-_REQUIREMENT = re.compile(r"inarch\s*(?:\[[^\]]*\])?\s*\(?\s*(?P<versions>[^;)\[]*?)\s*\)?\s*", re.IGNORECASE)
+_REQUIREMENT = re.compile(r"inarch(?![\w.-])\s*(?:\[[^\]]*\])?\s*\(?\s*(?P<versions>[^;)\[]*?)\s*\)?\s*", re.IGNORECASE)
 """A requirement on inarch for everybody: one with a marker is of an extra or of another system."""
 
 
@@ -112,7 +112,7 @@ def _describe(point: metadata.EntryPoint) -> Plugin:
 def _refuse_other(plugin: Plugin, own: str) -> None:
     """Note on a plugin that was built for another inarch that it must not be imported."""
     match = _REQUIREMENT.fullmatch(plugin.requires or "")
-    if not match or not match["versions"]:
+    if not match or not match["versions"] or match["versions"].startswith("@"):  # any version, or one address
         return
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
