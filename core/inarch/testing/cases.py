@@ -13,6 +13,7 @@ from inarch.guard import Plugin
 from inarch.interfaces.trial import Trial
 from inarch.plugins import CORE, Entry, loaded
 from inarch.schema import bind, parameters
+from inarch.testing.surroundings import first_environment
 
 KINDS = {
     "backbones": "backbone",
@@ -111,6 +112,7 @@ class ComponentCase:
 
 def find_plugin(name: str) -> Plugin:
     """Return a plugin by its name, its module or its distribution; PluginError tells what there is."""
+    first_environment()
     known = loaded().known
     folded = name.lower().replace("-", "_")
     for plugin in known.values():
@@ -127,6 +129,7 @@ def find_plugin(name: str) -> Plugin:
 
 def find_entry(kind: str, name: str) -> Entry:
     """Return a component by its name; PluginError tells what there is."""
+    first_environment()
     try:
         return loaded().find(kind, name, f"{KINDS[kind]} {name}")
     except RecipeError as error:

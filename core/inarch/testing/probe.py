@@ -21,7 +21,7 @@ from inarch.cli.lazy import Commands
 from inarch.guard import told
 from inarch.registration import KINDS
 from inarch.testing.check import Seen
-from inarch.testing.surroundings import offline
+from inarch.testing.surroundings import first_environment, offline
 
 _SECONDS = 60
 _TORCH_UNSEEDED = 67280421310721  # what torch's generator begins with
@@ -37,9 +37,10 @@ def effects(module: str, hash_seed: int = 0) -> dict[str, Any]:
         report = Path(folder) / "report.json"
         (Path(folder) / "empty").mkdir()
         environment = {
-            **os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONHASHSEED": str(hash_seed), "PYTHONWARNINGS": "ignore",
+            **first_environment(), "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONHASHSEED": str(hash_seed),
         }  # fmt: skip
+        environment.pop("PYTHONWARNINGS", None)
         command = [sys.executable, "-c", f"from {__name__} import main; main({module!r}, {str(report)!r})"]
         try:
             done = subprocess.run(
@@ -55,6 +56,9 @@ def effects(module: str, hash_seed: int = 0) -> dict[str, Any]:
 
 def main(module: str, report: str) -> None:
     """Import a module, call its registering hooks, and write what that did as JSON."""
+    for number in signal.valid_signals():  # what the tests' own process ignores is inherited
+        if signal.getsignal(number) is signal.SIG_IGN and number not in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
     found: dict[str, Any] = {"started": [], "written": [], "registered": [], "commands": [], "error": None}
     sys.addaudithook(partial(_note, found))
     modules, before = set(sys.modules), _state()

@@ -1,15 +1,16 @@
 """Where a check runs: an empty folder, no network, a limit of time, and generators that are put back."""
 
+import functools
 import os
 import random
 import signal
+import socket
 import sys
 import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from types import FrameType
 from typing import Any
 
@@ -18,11 +19,23 @@ LIMIT = 120.0
 LIMIT_OF_ODD = 20.0
 """Seconds that one input may take that cannot be read."""
 _HERE = ("", "localhost", "::", "::1", "0.0.0.0")
+_DOORS: list[tuple[Any, str]] = [
+    (socket, "getaddrinfo"),
+    (socket, "gethostbyname"),
+    (socket.socket, "connect"),
+    (socket.socket, "connect_ex"),
+]
 _watched: list[list[str]] = []
 
 
 class TooLong(BaseException):
     """A check took longer than it may; no component's `except Exception` catches it."""
+
+
+@functools.cache
+def first_environment() -> dict[str, str]:
+    """Return the environment as it was when it was first asked for: before plugins are loaded, who may change it."""
+    return dict(os.environ)
 
 
 @contextmanager
@@ -44,10 +57,13 @@ def offline() -> Iterator[list[str]]:
     _install_watch()
     wanted: list[str] = []
     _watched.append(wanted)
-    try:
-        yield wanted
-    finally:
-        _watched.remove(wanted)
+    with ExitStack() as stack:
+        for place, name in _DOORS:  # before anybody else's guard refuses it: then nobody would tell
+            stack.enter_context(_guarded(place, name))
+        try:
+            yield wanted
+        finally:
+            _watched.remove(wanted)
 
 
 @contextmanager
@@ -123,7 +139,26 @@ def _generators_kept() -> Iterator[None]:
             torch.set_rng_state(kept[1])
 
 
-@cache
+@contextmanager
+def _guarded(place: Any, name: str) -> Iterator[None]:
+    """Look at the address that a function of sockets is given before it is called."""
+    function, own = getattr(place, name), name in vars(place)
+
+    @functools.wraps(function)
+    def call(*given: Any, **options: Any) -> Any:
+        address = [*given, *options.values()][1 if isinstance(place, type) else 0]
+        host = None if isinstance(place, type) else address  # else a socket that is a file
+        _refuse_beyond(name, address[0] if isinstance(address, tuple) else host)
+        return function(*given, **options)
+
+    setattr(place, name, call)
+    try:
+        yield
+    finally:
+        setattr(place, name, function) if own else delattr(place, name)
+
+
+@functools.cache
 def _install_watch() -> None:
     sys.addaudithook(_watch)  # cannot be taken out again: it does nothing outside `offline`
 
@@ -133,13 +168,14 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
         return
     if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
         address = arguments[1]
-        host = address[0] if isinstance(address, tuple) else None  # else a socket that is a file
+        _refuse_beyond(event, address[0] if isinstance(address, tuple) else None)  # else a socket that is a file
     elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
-        host = arguments[0]
-    else:
-        return
+        _refuse_beyond(event, arguments[0])
+
+
+def _refuse_beyond(what: str, host: Any) -> None:
     host = host.decode(errors="replace") if isinstance(host, bytes) else host
     if isinstance(host, str) and host not in _HERE and not host.startswith("127."):
         for wanted in _watched:
             wanted.append(host)
-        raise OSError(f"a check has no network: {event} {host}")
+        raise OSError(f"a check has no network: {what} {host}")
