@@ -73,7 +73,7 @@ def _range(own: str) -> str:
 
 
 def _unmet(plugin: Plugin, extra: str, wrong: bool) -> Iterator[Finding]:
-    """Yield what a plugin's distribution requires, for itself or for one of its extras, and what is installed instead."""
+    """Yield what a distribution requires, for itself or for one of its extras, and what is installed instead."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:

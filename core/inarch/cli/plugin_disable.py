@@ -3,7 +3,6 @@
 import click
 
 from inarch import switches
-from inarch.cli.plugins import paragraph
 from inarch.discovery import CORE, installed
 from inarch.errors import PluginError, unknown
 
@@ -19,4 +18,4 @@ def command(name: str, environment: bool) -> None:
     if name not in names:
         raise PluginError(unknown("plugin", name, names))
     path = switches.disable(name, "environment" if environment else "user")
-    click.echo(paragraph(f"The plugin '{name}' is disabled by {path}. Back: inarch plugins enable {name}", ""))
+    click.echo(f"The plugin '{name}' is disabled by {path}. Back: inarch plugins enable {name}")

@@ -35,7 +35,7 @@ def command(as_json: bool) -> None:
             else:
                 click.echo(paragraph(f"note: {finding.what}"))
             if finding.type:
-                click.echo(paragraph(f"type: {finding.type}"))
+                click.echo(f"  type: {finding.type}")
     things = f"{wrong} {'thing is' if wrong == 1 else 'things are'} wrong"
     click.echo(f"\n{things if wrong else 'Nothing is wrong'}.")
     sys.exit(1 if wrong else 0)

@@ -3,7 +3,6 @@
 import click
 
 from inarch import switches
-from inarch.cli.plugins import paragraph
 from inarch.discovery import installed, way_back
 from inarch.errors import PluginError, unknown
 
@@ -17,7 +16,7 @@ def command(name: str) -> None:
     if not found and name not in known:
         raise PluginError(unknown("plugin", name, sorted({*known, *switches.disabled()})))
     told = f"is enabled; it was disabled by {' and '.join(map(str, found))}" if found else "was not disabled"
-    click.echo(paragraph(f"The plugin '{name}' {told}.", ""))
+    click.echo(f"The plugin '{name}' {told}.")
     plugin = known.get(name)
     if plugin and plugin.disabled:
-        click.echo(paragraph(f"It is left out still, by {plugin.disabled}. To use it: {way_back(plugin)}", ""))
+        click.echo(f"It is left out still, by {plugin.disabled}. To use it: {way_back(plugin)}")

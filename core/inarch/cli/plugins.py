@@ -53,7 +53,10 @@ def head(plugin: Plugin) -> str:
 
 
 def paragraph(text: str, indent: str = "  ") -> str:
-    """Return a line of text as the terminal shows it best: wrapped, with what goes on further to the right."""
+    """Return a line of text as the terminal shows it best: wrapped, with what goes on further to the right.
+
+    Not for what is to be typed, which is copied.
+    """
     if not sys.stdout.isatty():
         return indent + text
     width = shutil.get_terminal_size().columns
@@ -67,14 +70,14 @@ def _tell(plugin: Plugin, verbose: bool) -> None:
     click.echo(head(plugin) + took)
     if plugin.error:
         click.secho(paragraph(f"broken: {plugin.error}"), fg="red")
-        click.echo(paragraph(f"type: {plugin.advice}"))
+        click.echo(f"  type: {plugin.advice}")
     if plugin.details:
         click.echo(plugin.details if verbose else "  (--verbose shows where)")
     if plugin.disabled:
         from inarch.discovery import way_back
 
         click.secho(paragraph(f"disabled by {plugin.disabled}"), fg="yellow")
-        click.echo(paragraph(f"type: {way_back(plugin)}"))
+        click.echo(f"  type: {way_back(plugin)}")
     for kind, names in plugin.registered.items():
         if names:
             click.echo(paragraph(f"{kind}: {', '.join(names)}"))

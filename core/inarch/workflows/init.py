@@ -87,10 +87,7 @@ def _starter(domain: str) -> dict[str, Any]:
     known = plugins.loaded()
     able = {e.plugin: e for e in known.components["backbones"].values() if e.facts["starter"]}
     if domain not in able:
-        broken = known.known.get(domain)
-        if broken and broken.error:
-            raise PluginError(f"the plugin '{domain}' could not be loaded: {broken.error}")
-        raise PluginError(f"--domain: {unknown('domain', domain, sorted(able))}")
+        raise PluginError(f"--domain: {unknown('domain', domain, sorted(able))}{known.absent()}")
     fragment: dict[str, Any] = able[domain].facts["starter"]()
     return fragment
 
