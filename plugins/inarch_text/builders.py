@@ -30,7 +30,7 @@ def transformers(
 
     Args:
         model: A name of the hub (owner/name), a folder in the hub's layout, or package:DISTRIBUTION/FOLDER.
-        weights: `pretrained` are those of `model`, `none` is random; else a safetensors file.
+        weights: `pretrained` are those of `model`, `none` is random; else a safetensors file, or a run.
         depth: How many of its blocks are kept, from the input on: half of them take half the time. Default: all.
         pooling: How tokens become one vector: the first, the mean, the largest values, the last, or a learned mean.
             Default: mean of encoders (Sentence-BERT, arXiv 1908.10084), last of decoders, for only it saw all others.

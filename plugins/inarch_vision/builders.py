@@ -32,7 +32,7 @@ def timm(
 
     Args:
         model: A name such as resnet18, or with the tag of its weights, resnet18.a1_in1k.
-        weights: `pretrained` downloads timm's own, `none` is random; else a path, or package:DISTRIBUTION/FILE.
+        weights: `pretrained` downloads timm's own, `none` is random; else a file, package:DISTRIBUTION/FILE, or a run.
         drop_path: Probability that a residual branch is skipped in training (stochastic depth), for the last branch.
         maps: Also provide the last four feature maps, for heads that need places.
         image_size: Side of the square images, in pixels; default: what the weights were trained on, as for all below.
@@ -77,7 +77,8 @@ def torchvision(
 
     Args:
         model: A name such as resnet18.
-        weights: `pretrained` downloads torchvision's best, `none` is random; else a path, or package:DISTRIBUTION/FILE.
+        weights: `pretrained` downloads torchvision's best, `none` is random; else a file, package:DISTRIBUTION/FILE,
+            or a run.
         drop_path: Probability that a residual branch is skipped in training (stochastic depth), for the last branch.
         image_size: Side of the square images, in pixels; default: what the weights were trained on, as for all below.
         mean: Of the three channels, pixels scaled to 0..1.

@@ -69,7 +69,10 @@ class Backbone(nn.Module, ABC):
     They are in `layers()` like all others."""
 
     def load_weights(self) -> None:
-        """Load the weights that the options name, strictly; missing or unexpected keys are a WeightsError."""
+        """Load the weights that the options name, strictly; missing or unexpected keys are a WeightsError.
+
+        Where the option `weights` names a run, the core loads all of this backbone's state from its bundle instead.
+        """
 
     def source_classifier(self) -> tuple[Tensor, Tensor] | None:
         """Return weight (Z, D) and bias (Z,) of the layer that made the classes of pretraining of `pooled`.
