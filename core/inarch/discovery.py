@@ -77,6 +77,20 @@ def files_hash(distribution: str) -> str | None:
     return hashlib.sha256("\n".join(sorted(files)).encode()).hexdigest()
 
 
+def install_for(distribution: str, missing: str | None) -> str:
+    """Say what to type where a distribution's code misses a package: its extra that brings it, or all of it again."""
+    try:
+        lines = metadata.requires(distribution) or []
+    except metadata.PackageNotFoundError:
+        lines = []
+    wanted = (missing or "").partition(".")[0].lower().replace("_", "-")
+    for line in lines:
+        name, extra = re.match(r"[\w.-]*", line), re.search(r"extra\s*==\s*[\"']([\w.-]+)", line)
+        if name and extra and name[0].lower().replace("_", "-") == wanted:
+            return f"pip install '{distribution}[{extra[1]}]'"
+    return f"pip install {distribution}"
+
+
 def way_back(plugin: Plugin) -> str:
     """Say what to type for a disabled plugin to be used again."""
     by_variable = (plugin.disabled or "").startswith(f"{ALLOWED}=")

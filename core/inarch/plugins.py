@@ -14,7 +14,7 @@ from typing import Any
 import pluggy
 
 from inarch import hookspecs, schema
-from inarch.discovery import CORE, GROUP, installed, unknown_allowed, version, way_back
+from inarch.discovery import CORE, GROUP, install_for, installed, unknown_allowed, version, way_back
 from inarch.errors import PluginError, RecipeError, listing, unknown
 from inarch.guard import Plugin, named
 from inarch.importing import contained, import_object
@@ -50,6 +50,9 @@ class Plugins:
         if other is None:
             self.known[plugin.name] = plugin
             return not (plugin.error or plugin.disabled)
+        self.known[f"{plugin.name} of {plugin.distribution}"] = plugin
+        if plugin.disabled:  # the other one as well, for it has the name
+            return False
         plugin.error = f"two plugins are called '{plugin.name}': {other.origin} and {plugin.origin}"
         plugin.advice = f"pip uninstall {plugin.distribution}"
         if other.distribution != "inarch":
@@ -59,7 +62,6 @@ class Plugins:
             )
             other.error, other.registered, other.hooks = plugin.error, {}, []
             self.known[other.name] = other
-        self.known[f"{plugin.name} of {plugin.distribution}"] = plugin
         return False
 
     def load(self, plugin: Plugin) -> None:
@@ -198,11 +200,8 @@ def build(entry: Entry, options: Mapping[str, Any], *given: Any) -> Any:
             made = entry.build(*given, **options)
     except ImportError as error:
         extra = entry.name if plugin.name == CORE else plugin.name  # the core has extras for single components
-        hint = (
-            f"pip install 'inarch[{extra}]'"
-            if plugin.distribution == "inarch"
-            else f"pip install {plugin.distribution}"
-        )
+        own = plugin.distribution == "inarch"
+        hint = f"pip install 'inarch[{extra}]'" if own else install_for(plugin.distribution, error.name)
         raise PluginError(
             f"{entry.name} of {plugin.label} needs a package that is missing: {error}. Try: {hint}"
         ) from error

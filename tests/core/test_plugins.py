@@ -149,6 +149,28 @@ def test_a_plugin_name_taken_twice_names_both_distributions_and_uses_neither(ina
     assert "of_one" not in listed and "of_two" not in listed
 
 
+def test_two_plugins_of_one_name_are_disabled_together(install) -> None:
+    install("same", METRIC.format(name="of_one"), "one")
+    site = install("same", METRIC.format(name="of_two"), "two")
+    command_line(site, "plugins", "disable", "same")
+    assert command_line(site, "list", env={"INARCH_STRICT_PLUGINS": "1"}).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "remedy"),
+    [("nobody_wrote.this", "pip install 'inarch-mine[more]'"), ("nor_that", "pip install inarch-mine")],
+)
+def test_a_package_that_is_missing_when_a_component_is_built_says_what_to_type(
+    module: str, remedy: str, install, toy_recipe: Path
+) -> None:
+    source = f"from inarch import hookimpl\ndef build(): import {module}\n"
+    source += "@hookimpl\ndef register_strategies(register): register('mine', build)"
+    site = install("mine", source, requires=["inarch", "Nobody-Wrote>=3; extra == 'more'"])
+    done = command_line(site, "check", toy_recipe, "strategy=mine")
+    told = "mine of plugin 'mine' (inarch-mine 1.0) needs a package that is missing: No module named"
+    assert done.returncode == 2 and told in done.stderr and done.stderr.endswith(f"Try: {remedy}\n")
+
+
 @pytest.mark.parametrize("name", ["core", "vision"])
 def test_a_plugin_with_the_name_of_a_built_in_one_does_not_harm_it(name: str, install, toy_recipe: Path) -> None:
     site = install(name, METRIC.format(name="mine"), "evil")

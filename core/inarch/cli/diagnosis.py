@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 OWN_EXTRAS = ("lora", "plots", "tensorboard", "scaffold")
 """What the core can do with a package more."""
 
+SLOW = 1000.0
+"""Milliseconds of an import beyond which it is worth knowing who takes them."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -49,6 +52,11 @@ def _of_plugin(plugin: Plugin) -> Iterator[Finding]:
         yield Finding(plugin.name, True, plugin.error, plugin.advice)
     if plugin.disabled:
         yield Finding(plugin.name, False, f"is disabled by {plugin.disabled}", way_back(plugin))
+    if plugin.milliseconds and plugin.milliseconds > SLOW and plugin.name != CORE:
+        told = (
+            f"its import takes {plugin.milliseconds / 1000:.1f} s, which every command that looks for components takes"
+        )
+        yield Finding(plugin.name, False, f"{told}; its top module should import nothing heavy", "")
     if plugin.distribution != "inarch":
         yield from _unmet(plugin, "", wrong=True)
         if plugin.requires is None:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+from inarch import switches
 from inarch.guard import Plugin
 
 LIMIT = 10.0
@@ -31,6 +32,7 @@ tell(writer, wrong)
 
 def survey(limit: float = LIMIT) -> list[Plugin]:
     """Return all plugins: what they register, how long that takes, what is wrong. None is imported in this process."""
+    switches.disabled()  # what cannot be read is said here, by its own error
     wrong: dict[str, str] = {}
     while True:
         turn = None

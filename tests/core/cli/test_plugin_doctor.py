@@ -89,3 +89,16 @@ def test_an_extra_of_inarch_that_is_not_met_is_worth_knowing(install) -> None:
     [finding] = findings(site)["vision"]
     told = "the extra 'vision' of inarch requires timm<2,>=1.0.20, and 0.1 is installed"
     assert finding == {"wrong": False, "what": told, "type": "pip install 'inarch[vision]'"}
+
+
+def test_a_slow_import_is_worth_knowing(install) -> None:
+    site = install("mine", "import time; time.sleep(1.1)\n" + METRIC.format(name="m"), requires=["inarch"])
+    [finding] = findings(site)["mine"]
+    assert not finding["wrong"] and finding["what"].startswith("its import takes 1.")
+
+
+def test_names_of_disabled_plugins_that_cannot_be_read_are_told(install) -> None:
+    site = install("mine", METRIC.format(name="m"))
+    (site / "home" / "inarch" / "disabled-plugins").mkdir(parents=True)
+    done = command_line(site, "plugins", "doctor")
+    assert done.returncode == 2 and "the names of disabled plugins cannot be read: Is a directory" in done.stderr
