@@ -194,7 +194,7 @@ def test_nothing_is_left_in_the_home_folder(tmp_path: Path, inarch) -> None:
     assert answer.returncode == 0 and list((tmp_path / "home").iterdir()) == []
 
 
-def test_the_wheel_ships_the_template(tmp_path: Path) -> None:
+def test_the_wheel_ships_the_template_and_the_public_names(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     [wheel] = tmp_path.glob("*.whl")
@@ -202,4 +202,4 @@ def test_the_wheel_ships_the_template(tmp_path: Path) -> None:
     folder = ROOT / "core" / "inarch" / "templates" / "plugin"
     tracked = [file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
     assert len(tracked) > 25
-    assert {str(file.relative_to(ROOT / "core")) for file in tracked} <= shipped
+    assert {"inarch/__init__.pyi", *(str(file.relative_to(ROOT / "core")) for file in tracked)} <= shipped
