@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 OWN_EXTRAS = ("lora", "plots", "tensorboard", "scaffold")
 """What the core can do with a package more."""
 
-SLOW = 1000.0
+SLOW = 2000.0
 """Milliseconds of an import beyond which it is worth knowing who takes them."""
 
 
@@ -53,9 +53,7 @@ def _of_plugin(plugin: Plugin) -> Iterator[Finding]:
     if plugin.disabled:
         yield Finding(plugin.name, False, f"is disabled by {plugin.disabled}", way_back(plugin))
     if plugin.milliseconds and plugin.milliseconds > SLOW and plugin.name != CORE:
-        told = (
-            f"its import takes {plugin.milliseconds / 1000:.1f} s, which every command that looks for components takes"
-        )
+        told = f"its import takes {plugin.milliseconds / 1000:.1f} s, and whoever looks for a component waits"
         yield Finding(plugin.name, False, f"{told}; its top module should import nothing heavy", "")
     if plugin.distribution != "inarch":
         yield from _unmet(plugin, "", wrong=True)

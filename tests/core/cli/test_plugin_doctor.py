@@ -92,9 +92,9 @@ def test_an_extra_of_inarch_that_is_not_met_is_worth_knowing(install) -> None:
 
 
 def test_a_slow_import_is_worth_knowing(install) -> None:
-    site = install("mine", "import time; time.sleep(1.1)\n" + METRIC.format(name="m"), requires=["inarch"])
+    site = install("mine", "import time; time.sleep(2.1)\n" + METRIC.format(name="m"), requires=["inarch"])
     [finding] = findings(site)["mine"]
-    assert not finding["wrong"] and finding["what"].startswith("its import takes 1.")
+    assert not finding["wrong"] and finding["what"].startswith("its import takes 2.")
 
 
 def test_names_of_disabled_plugins_that_cannot_be_read_are_told(install) -> None:
