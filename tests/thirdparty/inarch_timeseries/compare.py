@@ -65,9 +65,8 @@ def main() -> None:
         means = np.array(values).mean(1)
         print(f"{arm}: test mase {means.mean():.3f} ({means.min():.3f} to {means.max():.3f} over {seeds} seeds)")
     gain = (without - with_source).mean()
-    print(
-        f"random weights are {gain:.3f} behind the source model, 95 % interval {low:.3f} to {high:.3f}, {windows} windows"
-    )
+    interval = f"95 % interval {low:.3f} to {high:.3f}"
+    print(f"random weights are {gain:.3f} behind the source model, {interval}, on {windows} windows")
 
 
 if __name__ == "__main__":
