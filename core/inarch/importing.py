@@ -4,11 +4,12 @@ import faulthandler
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from importlib import import_module
 from operator import attrgetter
-from typing import Any
+from typing import Any, ClassVar
 
 from inarch.guard import Plugin
 
@@ -34,14 +35,12 @@ def contained(plugin: Plugin) -> Iterator[None]:
     if here:
         with suppress(Exception):  # standard error may be no file
             faulthandler.enable()
-    waiting = threading.Timer(PATIENCE, _tell, [plugin])
-    waiting.daemon = True
-    waiting.start()
+    _Watch.begin(plugin)
     try:
         with redirect_stdout(sys.stderr), _exits_caught():
             yield
     finally:
-        waiting.cancel()
+        _Watch.inside.pop()
         if here:
             faulthandler.disable()
 
@@ -63,6 +62,39 @@ def _exits_caught() -> Iterator[None]:
     finally:
         inside = False
         vars(os)["_exit"] = ends
+
+
+class _Watch:
+    """One thread for all imports, for to start one costs as much as an import; it ends when nothing is imported."""
+
+    inside: ClassVar[list[tuple[Plugin, float]]] = []
+    """Whose code runs, and since when."""
+    lock: ClassVar = threading.Lock()
+    thread: threading.Thread | None = None
+
+    @classmethod
+    def begin(cls, plugin: Plugin) -> None:
+        """Take note of whose code runs now."""
+        with cls.lock:
+            cls.inside.append((plugin, time.monotonic()))
+            if cls.thread is None or not cls.thread.is_alive():
+                cls.thread = threading.Thread(target=cls.watch, daemon=True)
+                cls.thread.start()
+
+    @classmethod
+    def watch(cls) -> None:
+        """Say once of each plugin that it takes long."""
+        told = None
+        while True:
+            time.sleep(PATIENCE / 10)
+            with cls.lock:
+                last = cls.inside[-1] if cls.inside else None
+                if last is None:
+                    cls.thread = None
+                    return
+            if last is not told and time.monotonic() - last[1] >= PATIENCE:
+                told = last
+                _tell(last[0])
 
 
 def _tell(plugin: Plugin) -> None:

@@ -12,6 +12,7 @@ from inarch.schema import convert, parameters
 
 GIVEN: Mapping[str, Sequence[str]] = {"heads": ("targets", "num_features"), "metrics": ("targets",)}
 """What the core hands to the builders of a kind, by position."""
+_NOWHERE = Document("", {})
 
 
 def refuse_builder(build: Callable[..., Any], kind: str) -> None:
@@ -72,11 +73,13 @@ def _refuse_shape(taken: Sequence[inspect.Parameter], given: Sequence[str], wher
 
 def _refuse_default(option: inspect.Parameter, where: str) -> None:
     default = option.default
+    if type(default) is option.annotation:
+        return
     kinds = (option.annotation, *get_args(option.annotation))
     if default is option.empty or (dataclasses.is_dataclass(default) and type(default) in kinds):
         return
     try:
-        convert(default, option.annotation, Document("", {}), ())
+        convert(default, option.annotation, _NOWHERE, ())
     except RecipeError as error:
         reason = str(error).removeprefix(": ")
         hint = f"; write `{option.name}: {_spelt(option.annotation)} | None = None`" if default is None else ""

@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 FIRST_NOTICE, NOTICE = 5.0, 60.0
 """Seconds after which a process says for what it waits, and says so again."""
@@ -27,6 +29,8 @@ def turn(what: str) -> Iterator[None]:
     For what a library keeps in a cache of its own. Who ends, even killed, gives way to the next. Where no lock can be
     had, all go at once: libraries fetch safely, but each for itself.
     """
+    from filelock import FileLock  # takes as long to import as all plugins
+
     began = time.time_ns()
     place = cache_folder() / "turns" / hashlib.sha256(what.encode()).hexdigest()[:32]
     lock, holder, done = (FileLock(place.with_suffix(".lock")), *map(place.with_suffix, (".holder", ".done")))
@@ -49,7 +53,9 @@ def turn(what: str) -> Iterator[None]:
         lock.release()
 
 
-def _wait(lock: FileLock, holder: Path, what: str) -> None:
+def _wait(lock: "FileLock", holder: Path, what: str) -> None:
+    from filelock import Timeout
+
     patience = FIRST_NOTICE
     while True:
         try:
