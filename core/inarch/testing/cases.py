@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from inarch.discovery import way_back
 from inarch.document import Document
 from inarch.errors import PluginError, RecipeError, unknown
 from inarch.guard import Plugin
@@ -113,18 +114,17 @@ class ComponentCase:
 def find_plugin(name: str) -> Plugin:
     """Return a plugin by its name, its module or its distribution; PluginError tells what there is."""
     first_environment()
-    known = loaded().known
-    folded = name.lower().replace("-", "_")
-    for plugin in known.values():
-        if folded in (plugin.name, plugin.module) and plugin.name not in ("", None):
-            return plugin
-    of_distribution = [p for p in known.values() if p.distribution.lower().replace("-", "_") == folded]
-    if len(of_distribution) == 1:
-        return of_distribution[0]
-    if of_distribution:
-        names = ", ".join(plugin.name for plugin in of_distribution)
-        raise PluginError(f"{name} has several plugins: {names}; name one of them")
-    raise PluginError(f"{unknown('plugin', name, sorted(known))} Is it installed here, with an entry point of inarch?")
+    known, folded = loaded().known, name.lower().replace("-", "_")
+    found = [plugin for plugin in known.values() if folded in (plugin.name, plugin.module.split(":")[0])]
+    found = found or [p for p in known.values() if p.distribution.lower().replace("-", "_") == folded]
+    if not found:
+        hint = "Is it installed here, with an entry point of inarch?"
+        raise PluginError(f"{unknown('plugin', name, sorted(known))} {hint}")
+    if len(found) > 1:
+        raise PluginError(f"{name} has several plugins: {', '.join(plugin.name for plugin in found)}; name one of them")
+    if found[0].disabled:
+        raise PluginError(f"{found[0].label} is disabled by {found[0].disabled}; type: {way_back(found[0])}")
+    return found[0]
 
 
 def find_entry(kind: str, name: str) -> Entry:
