@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch  # noqa: F401  (before pytests inside this one: what they import is forgotten after each)
