@@ -15,6 +15,7 @@ def register_backbones(register: Register) -> None:
         starter=builders.starter,
         candidates=candidates.candidates,
         keeps=("max_tokens", "truncate", "template", "pair", "units"),
+        trial=trials.transformers,
     )
 
 

@@ -26,7 +26,7 @@ class Trial:
     refused: Sequence[Any] = ()
     """Of a backbone: raw inputs that cannot be read, which `transform` refuses with ValueError or OSError."""
     targets: "Targets | None" = None
-    """Of a head or a metric: the targets that it is built for."""
+    """Of a metric: what it is built for; of a head, where it has no `truths` that its `read` could be given."""
     truths: Sequence[Any] = ()
     """Of a head or a metric: raw targets, at least three, as rows of a data set have them. Of a head, `inputs` are the
     raw inputs beside them, where its `read` looks at these."""

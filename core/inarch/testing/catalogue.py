@@ -13,7 +13,15 @@ from inarch.testing.check import Check
 # Modules with checks of a kind, each with `CHECKS`; their order is that of the reports.
 _MODULES = {
     "plugins": ("plugins",),
-    "backbones": ("builders", "backbones", "backbone_layers", "backbone_inputs", "backbone_state", "backbone_facts"),
+    "backbones": (
+        "builders",
+        "backbones",
+        "backbone_layers",
+        "backbone_inputs",
+        "backbone_state",
+        "backbone_weights",
+        "backbone_facts",
+    ),
     "heads": ("builders", "heads", "head_answers"),
     "datasets": ("builders", "datasets"),
     "metrics": ("builders", "metrics"),

@@ -187,7 +187,9 @@ def classes_name_the_targets(case: DatasetCase) -> None:
 @CHECKS.add("inarch.hookspecs.register_datasets")
 def built_twice_is_the_same(case: DatasetCase) -> None:
     """Built again, here or in another process, it has the same rows and classes in the same order."""
-    here = digest(case.built())
+    with drawing_is_seen() as drawn:
+        here = digest(case.built())
+    expect(not drawn, f"building it draws from the generators of {drawn}, or seeds them")
     expect(digest(case.built()) == here, "built twice in this process, it is not the same")
     expect(case.digest_elsewhere() == here, "in another process it is not the same: a set has another order there")
 

@@ -69,7 +69,8 @@ class HeadCase(ComponentCase):
     @property
     def targets(self) -> Targets:
         """What the head is built for."""
-        return self.trial.targets or self._understood[1]
+        read = self._understood[1]
+        return read if self.trial.truths else self.trial.targets or read
 
     @property
     def trained(self) -> bool:
@@ -105,15 +106,19 @@ class HeadCase(ComponentCase):
         kept = json.loads(json.dumps(plain(asdict(self.targets))))
         return Targets(**{**kept, "classes": tuple(kept["classes"])})
 
-    def made(self, targets: Targets | None = None, raws: Sequence[Any] | None = None, fitted: bool = True) -> Head:
+    def made(self, targets: Targets | None = None, raws: Sequence[Any] | None = None) -> Head:
         """Return a head of the same random weights, in evaluation mode; one that steps cannot train is fitted."""
         head = self._built(targets or self.targets)
         raws = self.raws if raws is None else raws
-        if not self.trained and fitted:
+        if not self.trained:
             pooled = self.features(raws).pooled
             assert pooled is not None
             head.fit(pooled, head.encode(raws))
         return head.eval()
+
+    def opened(self) -> Head:
+        """Return a head as a bundle builds it before it loads the state: of other random weights, not fitted."""
+        return self._built(self.reopened(), seed=1).eval()
 
     def features(self, raws: Sequence[Any] | None = None, seed: int = 1, members: int | None = None) -> Features:
         """Return features of examples with such targets: every field, whatever the head needs."""
@@ -167,8 +172,8 @@ class HeadCase(ComponentCase):
         if field not in needs:
             skip(f"it reads {listing(sorted(needs))}, not {field}")
 
-    def _built(self, targets: Targets) -> Head:
-        with seeded(0):
+    def _built(self, targets: Targets, seed: int = 0) -> Head:
+        with seeded(seed):
             head: Head = build(self.entry, self.options, targets, WIDTH)
         return head
 
