@@ -48,8 +48,10 @@ class Window(NamedTuple):
 class Backbone(nn.Module, ABC):
     """Inputs to features, with everything that is particular to a domain.
 
-    The constructor makes random weights and resolves every option; `load_weights` fetches the pretrained ones, after
-    the core has checked that head and data fit. A bundle is opened by the constructor and the saved state alone.
+    The constructor makes random weights, drawn from the generators as they are, and resolves every option, without a
+    network; `load_weights` fetches the pretrained ones, after the core has checked that head and data fit. A bundle is
+    opened by the constructor and the saved state alone, and then gives the same bits. Settings of the process are left
+    as they are.
     """
 
     domain: str
@@ -85,6 +87,8 @@ class Backbone(nn.Module, ABC):
     def transform(self, training: bool) -> Callable[[Any], Example]:
         """Return a picklable callable, raw example to a dict of tensors, that runs in loader workers.
 
+        It leaves what it is given as it was; what cannot be read it refuses, with ValueError or OSError and the reason.
+        Without `training` it draws nothing.
         With `training` an input that has windows is cut, at random, to the length of one. The callable may draw from
         the global generators of python, numpy and torch, which the core seeds from (seed, epoch, index), and may have a
         method ``mix(example, partner) -> (example, share)`` that blends in another training example; `share`, 0 to 1,
@@ -131,12 +135,21 @@ class Backbone(nn.Module, ABC):
         return {}
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        """Stack examples to a batch; override to pad."""
+        """Stack examples to a batch; override to pad.
+
+        Every tensor has a row for each example, so that a batch can be cut. An example's features depend on nothing
+        else in its batch: neither on its neighbours, nor on how far they make it padded.
+        """
         return {name: torch.stack([example[name] for example in examples]) for name in examples[0]}
 
     @abstractmethod
     def forward(self, **batch: Tensor) -> Features:
-        """Return features for a batch. Whatever can run on the device belongs here, normalisation for example."""
+        """Return features for a batch, in its order. Whatever can run on the device belongs here, normalisation say.
+
+        In evaluation mode they have the same bits every time, and nothing is drawn. What it needs beside the batch is
+        in parameters and buffers, which move with the backbone. Every parameter takes part: processes that train
+        together wait for all gradients. Under autocast to half precision features stay finite.
+        """
 
     def layers(self) -> list[list[str]]:
         """Return the names of the parameters of each layer, from input to output; together they are all parameters.
