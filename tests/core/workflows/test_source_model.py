@@ -174,7 +174,9 @@ def test_a_source_model_of_another_builder_is_refused_before_training(
 
 
 def test_a_run_is_not_resumed_on_another_source_model(toy_recipe: Path, tmp_path: Path, source: Path) -> None:
-    inarch.train(toy_recipe, options(source), out=tmp_path / "run")
+    ended = inarch.train(toy_recipe, options(source), out=tmp_path / "run")
+    again = inarch.train(toy_recipe, options(source), out=tmp_path / "run", resume=True)
+    assert again.metrics == ended.metrics
     shutil.rmtree(source)
     inarch.train(toy_recipe, {"backbone.norm": True, "seed": 8}, out=source)
     with pytest.raises(inarch.RunError, match="the run began with another source model"):
