@@ -2,9 +2,7 @@
 
 import ast
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,24 +14,10 @@ PACKAGE = Path(__file__).parent / "inarch_timeseries"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+@pytest.fixture
+def run(installed: Callable[[str], Run]) -> Run:
     """Run a module of Python where the package is installed: ``run("inarch", "plugins")``."""
-    site = tmp_path_factory.mktemp("site")
-    offline = ["--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--no-cache-dir"]
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", *offline, "--target", str(site), str(PACKAGE)], check=True
-    )
-
-    def run(*arguments: object, folder: Path | None = None) -> "subprocess.CompletedProcess[str]":
-        environment = {**os.environ, "PYTHONPATH": str(site), "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
-        environment.pop("PYTEST_ADDOPTS", None)
-        command = [sys.executable, "-m", *map(str, arguments)]
-        return subprocess.run(
-            command, cwd=folder or site, env=environment, capture_output=True, text=True, check=False, timeout=600
-        )
-
-    return run
+    return installed("inarch_timeseries")
 
 
 def test_it_is_listed_with_its_distribution_and_all_that_it_registers(run: Run) -> None:
