@@ -130,7 +130,7 @@ def import_keeps_the_interpreter(case: PluginCase) -> None:
     _expect_kept(case, *names, "how processes are started")
 
 
-@CHECKS.add("inarch")
+@CHECKS.add("docs/plugins.md#public-names")
 def uses_public_names_only(case: PluginCase) -> None:
     """A plugin imports of inarch only what `import inarch` shows: its modules are private, and change."""
     if case.is_core:
@@ -149,7 +149,7 @@ def commands_shadow_no_verb(case: PluginCase) -> None:
     expect(not taken, f"{listing(taken)} is a verb of inarch's own")
 
 
-@CHECKS.add("inarch plugins")
+@CHECKS.add("docs/plugins.md#when-something-is-wrong")
 def distribution_states_its_inarch(case: PluginCase) -> None:
     """A plugin's distribution requires inarch from a version up to another: `inarch>=0.1,<0.2`."""
     if case.plugin.distribution == "inarch":
@@ -163,7 +163,7 @@ def distribution_states_its_inarch(case: PluginCase) -> None:
     expect(bounded, f"{case.plugin.distribution} requires '{told}', without a first and a last version")
 
 
-@CHECKS.add("inarch plugins")
+@CHECKS.add("docs/plugins.md#publishing")
 def distribution_has_a_licence(case: PluginCase) -> None:
     """A plugin's distribution says under which licence it may be used."""
     told: Any = metadata.metadata(case.plugin.distribution)
