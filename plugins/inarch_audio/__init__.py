@@ -8,16 +8,18 @@ from inarch_audio import builders, candidates, datasets, event_metrics, transcri
 def register_backbones(register: Register) -> None:
     """Register one builder a library, and the speech embedding network."""
     sounds = {"domain": "audio", "verify": builders.verify, "keeps": ("duration", "overlap", "augment")}
-    register("torchaudio", builders.torchaudio, **sounds)
+    register("torchaudio", builders.torchaudio, trial=trials.torchaudio, **sounds)
     register(
         "transformers_audio",
         builders.transformers_audio,
         starter=builders.starter,
         candidates=candidates.whisper,
+        trial=trials.transformers_audio,
         **sounds,
     )
-    register("spectrogram", builders.spectrogram, **sounds)
-    register("speech_embedding", builders.speech_embedding, candidates=candidates.words, **sounds)
+    register("spectrogram", builders.spectrogram, trial=trials.spectrogram, **sounds)
+    register("speech_embedding", builders.speech_embedding, candidates=candidates.words, trial=trials.speech_embedding,
+             **sounds)  # fmt: skip
 
 
 @hookimpl

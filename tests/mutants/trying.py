@@ -139,7 +139,9 @@ def _run(tried: Tried, kind: str, checks: Sequence[str], only: bool) -> None:
     from inarch.testing import catalogue
     from inarch.testing.cases import PluginCase
     from inarch.testing.check import Inapplicable, Violation
+    from inarch.testing.surroundings import first_environment
 
+    first_environment()
     plugins = loaded()
     plugin = plugins.known[PLUGIN]
     cases: list[Any] = [PluginCase(plugin)]

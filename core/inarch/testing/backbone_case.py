@@ -53,6 +53,11 @@ class BackboneCase(ComponentCase):
         backbone = self.build(seed).eval()
         return backbone, self.examples(backbone)
 
+    def seen(self, backbone: Backbone, training: bool) -> list[Any]:
+        """Return what a transform is given: the trial's inputs, in evaluation the windows of those that have some."""
+        parts = [[] if training else backbone.windows(raw) for raw in self.trial.inputs]
+        return [one for raw, windows in zip(self.trial.inputs, parts, strict=True) for one in (windows or [raw])]
+
     def examples(self, backbone: Backbone) -> list[Example]:
         """Return the trial's inputs as evaluation sees them, each of its windows one example."""
         inputs = Inputs(self.trial.inputs, backbone, separate=False)

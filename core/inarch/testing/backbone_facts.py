@@ -78,8 +78,9 @@ def candidates_are_backbones(case: BackboneCase) -> None:
     expect(
         len(set(names)) == len(found), f"{len(found)} candidates, of which {len(set(names))} have names of their own"
     )
+    kept = {name: value for name, value in case.trial.options.items() if name in case.entry.facts["keeps"]}
     for candidate in found:
-        options = {name: value for name, value in candidate.options.items() if name != "name"}
+        options = {**kept, **{name: value for name, value in candidate.options.items() if name != "name"}}
         _bind("backbones", {"name": candidate.options.get("name", case.entry.name), **options}, candidate.name)
 
 

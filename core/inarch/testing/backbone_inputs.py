@@ -22,7 +22,7 @@ CHECKS = Checks()
 def examples_of(case: BackboneCase, backbone: Backbone, training: bool, seed: int = 0) -> list[Example]:
     """Return the trial's inputs through the transform, one by one, each with the generators seeded."""
     transform, examples = backbone.transform(training), []
-    for raw in case.trial.inputs:
+    for raw in case.seen(backbone, training):
         seed_all(seed)
         examples.append(transform(raw))
     return examples
@@ -61,7 +61,7 @@ def works_in_a_process_started_anew(case: BackboneCase) -> None:
     for training in (False, True):
         transform = spawned.pickled(backbone.transform(training))
         try:
-            there = pickle.loads(spawned.call(spawned.transformed, transform, list(case.trial.inputs), 3))
+            there = pickle.loads(spawned.call(spawned.transformed, transform, case.seen(backbone, training), 3))
         except spawned.Gone as gone:
             expect(False, str(gone))
         here = examples_of(case, backbone, training, seed=3)
@@ -75,7 +75,7 @@ def evaluation_draws_nothing(case: BackboneCase) -> None:
     case.examples(backbone)
     with drawing_is_seen() as drawn:
         transform = backbone.transform(False)
-        first = [transform(raw) for raw in case.trial.inputs]
+        first = [transform(raw) for raw in case.seen(backbone, False)]
     expect(not drawn, f"it drew from the generators of {listing(drawn)}")
     expect_same(first, examples_of(case, backbone, False, seed=5), "twice")
 
@@ -94,12 +94,30 @@ def training_is_a_function_of_the_seeds(case: BackboneCase) -> None:
 
 
 @CHECKS.add("inarch.Backbone.transform")
+def training_varies_with_the_seeds(case: BackboneCase) -> None:
+    """Where training shows an input otherwise than evaluation does, other seeds, of another epoch, show it anew."""
+    backbone = case.build()
+    case.examples(backbone)
+    plain = [raw for raw in case.trial.inputs if not backbone.windows(raw)]
+    shown = [[pickle.dumps(_bits(backbone, raw, training, seed)) for raw in plain]
+             for training, seed in ((False, 1), (True, 1), (True, 2))]  # fmt: skip
+    if shown[0] == shown[1]:
+        skip("training shows inputs as evaluation does")
+    expect(shown[1] != shown[2], "every input is varied, and in the same way with every seed")
+
+
+def _bits(backbone: Backbone, raw: Any, training: bool, seed: int) -> dict[str, Any]:
+    seed_all(seed)
+    return {name: tensor.tolist() for name, tensor in backbone.transform(training)(raw).items()}
+
+
+@CHECKS.add("inarch.Backbone.transform")
 def leaves_its_input_as_it_was(case: BackboneCase) -> None:
     """Neither transform changes the raw input that it is given."""
     backbone = case.build()
     for training in (False, True):
         transform = backbone.transform(training)
-        for number, raw in enumerate(case.trial.inputs, 1):
+        for number, raw in enumerate(case.seen(backbone, training), 1):
             before = pickle.dumps(raw)
             transform(raw)
             expect(pickle.dumps(raw) == before, f"input {number} was changed, with training={training}")

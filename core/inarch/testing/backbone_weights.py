@@ -26,7 +26,7 @@ def weights_are_loaded_strictly(case: BackboneCase) -> None:
     least = {key: tensor for key, tensor in state.items() if key != name}
     wrong = {
         f"without '{name}'": least,
-        "with 'one.too.many'": {**state, "one.too.many": torch.ones(2)},
+        f"with '{name}_too_many'": {**state, f"{name}_too_many": torch.ones(2)},
         f"with '{name}' of another shape": {**state, name: torch.ones(*(size + 1 for size in state[name].shape))},
     }
     for what, tensors in wrong.items():
