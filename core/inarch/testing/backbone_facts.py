@@ -69,7 +69,10 @@ def starter_is_part_of_a_recipe(case: BackboneCase) -> None:
 
 @CHECKS.add("inarch.Candidate")
 def candidates_are_backbones(case: BackboneCase) -> None:
-    """The fact `candidates` returns Candidates of different names, whose options the builder takes."""
+    """The fact `candidates` returns Candidates of different names, whose options the builder takes.
+
+    What it requires beside them is among `keeps`, which a recipe says.
+    """
     candidates = case.entry.facts["candidates"]
     if candidates is None:
         skip("it is registered without `candidates`")
