@@ -101,6 +101,11 @@ def lossy(self, **batch):
     )
 
 
+def turned(self, training):
+    read = Letters.transform(self, False)
+    return (lambda raw: {**read(raw), "letters": read(raw)["letters"].flip(0)}) if training else read
+
+
 def refusing(raw: Any) -> None:
     raise ValueError("never")
 
@@ -114,6 +119,7 @@ FAULTS = {
     "works_in_a_process_started_anew": case("letters", SMALL, transform=unpicklable),
     "evaluation_draws_nothing": case("letters", SMALL, transform=transforming(faulty.Drawing)),
     "training_is_a_function_of_the_seeds": case("letters", SMALL, transform=transforming(faulty.DrawingOfItsOwn)),
+    "training_varies_with_the_seeds": case("letters", SMALL, transform=turned),
     "leaves_its_input_as_it_was": case(
         "letters", SMALL, inputs=[["a", "b"]] * 3, transform=transforming(faulty.Writing)),
     "odd_inputs_are_refused": case("letters", SMALL, transform=transforming(faulty.Trusting)),
