@@ -128,15 +128,14 @@ def hub() -> list[Trial]:
     return [Trial(name="table", options=options, files=files), Trial(name="stream", options=streamed, files=files)]
 
 
-def soup() -> list[Trial]:
-    """Checkpoints of the run alone, and with those of another run."""
-    return [Trial(name="alone"), Trial(name="with a run", options={"runs": ["runs/first"], "members": 2})]
+def soup() -> Trial:
+    """Checkpoints of the run, and those of another run."""
+    return Trial(options={"runs": ["runs/first"], "members": 2})
 
 
-def distill() -> list[Trial]:
-    """Answers alone, and features too."""
-    teacher = {"teacher": "runs/first"}
-    return [Trial(name="answers", options=teacher), Trial(name="features", options={**teacher, "features": 1.0})]
+def distill() -> Trial:
+    """Answers, and features too."""
+    return Trial(options={"teacher": "runs/first", "features": 1.0})
 
 
 def lora() -> list[Trial]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from inarch.workflows.train import train
 A_RUN = "runs/first"
 """In a trial's options: the folder of a run of the same model, which the kit trains."""
 RATE = 0.01
+_TRAINED: dict[Any, "Trained"] = {}
+"""By builder, trial and name: classes of tests make a case for every check."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class StrategyCase(ComponentCase):
             run = train(asked, out=practice.folder() / f"{self.entry.name}-{self.trial.name}-ladder").directory
         return float(json.loads((run / "results.json").read_text(encoding="utf-8"))["loss"])
 
-    @cached_property
+    @property
     def trained(self) -> Trained:
         """A small training, which several checks look at."""
         return self.train("trained")
@@ -100,8 +102,11 @@ class StrategyCase(ComponentCase):
     def train(self, name: str, still: bool = False, **changes: Any) -> Trained:
         """Train the kit's model for a few epochs by the real loop."""
         self.in_phases()
-        directory = practice.folder() / f"{self.entry.name}-{self.trial.name}-{name}".replace(" ", "-")
-        return trained(recipe({"name": self.entry.name, **self.options}, still, **changes), directory)
+        key = self.entry.build, self.label, name
+        if key not in _TRAINED:
+            directory = practice.folder() / str(len(_TRAINED))
+            _TRAINED[key] = trained(recipe({"name": self.entry.name, **self.options}, still, **changes), directory)
+        return _TRAINED[key]
 
 
 def recipe(strategy: Any, still: bool = False, **changes: Any) -> Recipe:
