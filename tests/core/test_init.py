@@ -23,7 +23,7 @@ def test_the_door_has_names() -> None:
 
 
 def test_another_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'nothing'|inarch attribute nothing"):
+    with pytest.raises(AttributeError, match=r"no attribute 'nothing'|inarch attribute nothing"):
         inarch.nothing  # noqa: B018
 
 
