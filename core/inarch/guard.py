@@ -1,6 +1,7 @@
 """What is known of a plugin, and its name on everything that it raises."""
 
 import functools
+import importlib
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -71,10 +72,10 @@ def told(error: BaseException) -> str:
 
 def _place(error: BaseException) -> str:
     """Name the innermost line of what is neither inarch's nor the import system's."""
-    own = str(Path(__file__).parent)
-    frames = [
-        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith((own, "<frozen"))
-    ]
+    if isinstance(error, SyntaxError) and error.filename:  # found before any line of it ran
+        return f" ({error.filename}, line {error.lineno})"
+    others = (str(Path(__file__).parent), str(Path(importlib.__file__).parent), "<frozen")
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(others)]
     return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
 
 

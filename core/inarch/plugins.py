@@ -114,7 +114,9 @@ class Plugins:
     def absent(self) -> str:
         """Say which plugins are not there to look in, and what to type; empty if all are."""
         broken = [
-            f"{plugin.label}: {plugin.error}, type: {plugin.advice}" for plugin in self.known.values() if plugin.error
+            f"{plugin.label}: {plugin.error.rstrip('.')}, type: {plugin.advice}"
+            for plugin in self.known.values()
+            if plugin.error
         ]
         disabled = [
             f"{plugin.label} by {plugin.disabled}, type: {way_back(plugin)}"
