@@ -118,7 +118,7 @@ class Strategy(ABC):
 
     @abstractmethod
     def phases(self, backbone: "Backbone", train: Train) -> list[Phase]:
-        """Return the phases, in order; layers are those of `Backbone.layers()`."""
+        """Return the phases, in order; layers are those of `Backbone.layers()`. All together have `train.epochs`."""
 
     def adapt(self, backbone: "Backbone") -> None:  # noqa: B027  (most strategies insert nothing)
         """Insert what is trained beside the backbone's own weights (adapters). Default: nothing.
