@@ -38,6 +38,9 @@ class DataError(InarchError):
 class PluginError(InarchError):
     """A plugin that is broken, missing, or in conflict with another."""
 
+    advice: str = ""
+    """What to type, where that is neither to install the plugin again nor to disable it alone."""
+
 
 class WeightsError(InarchError):
     """Pretrained weights that cannot be loaded."""

@@ -2,12 +2,15 @@
 
 import functools
 import importlib
+import json
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from inarch.errors import InarchError, PluginError, printable
 
@@ -53,11 +56,25 @@ class Plugin:
         self.error = printable(what + told(error) + _place(error))
         self.details = "".join(traceback.format_exception(error))
         newer = f"inarch[{self.name}]" if self.distribution == "inarch" else self.distribution
-        self.advice = f"pip install --upgrade '{newer}', or: inarch plugins disable {self.name}"
+        folder = _developed_in(self.distribution)
+        again = f"mend {folder}" if folder else f"pip install --upgrade '{newer}'"
+        self.advice = f"{again}, or: inarch plugins disable {self.name}"
+        if isinstance(error, PluginError) and error.advice:
+            self.advice = error.advice
         if isinstance(error, ModuleNotFoundError) and error.name and f"{self.module}.".startswith(f"{error.name}."):
             self.advice = (
                 f"pip install --force-reinstall --no-deps {self.distribution}, or: pip uninstall {self.distribution}"
             )
+
+
+def _developed_in(distribution: str) -> str:
+    """Return the folder of an editable install: no newer version is what it wants."""
+    try:
+        origin = json.loads(metadata.distribution(distribution).read_text("direct_url.json") or "{}")
+        editable = origin.get("dir_info", {}).get("editable", False)
+    except (metadata.PackageNotFoundError, OSError, ValueError, AttributeError):
+        return ""
+    return unquote(urlsplit(origin["url"]).path) if editable else ""
 
 
 def told(error: BaseException) -> str:

@@ -131,4 +131,7 @@ class _Book:
         first = self.taken.get(name) or own
         if first:
             owners = f"{self.known[first.plugin].label} and {self.plugin.label}"
-            raise PluginError(f"the {SINGULAR[self.kind]} '{name}' is registered twice: by {owners}")
+            error = PluginError(f"the {SINGULAR[self.kind]} '{name}' is registered twice: by {owners}")
+            if self.known[first.plugin].distribution not in ("inarch", self.plugin.distribution):
+                error.advice = f"inarch plugins disable {first.plugin}, or: inarch plugins disable {self.plugin.name}"
+            raise error

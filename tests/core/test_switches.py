@@ -1,6 +1,7 @@
 """Disabling and enabling plugins, and which of them a process may use."""
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -118,12 +119,19 @@ def test_a_plugin_that_was_uninstalled_can_be_enabled(site: Path, tmp_path: Path
     assert "The plugin 'good' is enabled" in done.stdout
 
 
-def test_names_that_cannot_be_read_or_written_say_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_that_cannot_be_read_or_written_say_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     path = tmp_path / "inarch" / "disabled-plugins"
     path.mkdir(parents=True)
+    assert switches.disabled() == {}
+    [told] = caplog.messages
+    assert (
+        told == f"{path}: the names of disabled plugins cannot be read: Is a directory; remove or mend it. All are used"
+    )
     with pytest.raises(PluginError, match=f"{path}: the names of disabled plugins cannot be read"):
-        switches.disabled()
+        switches.disable("mine", "user")
     path.rmdir()
     path.parent.rmdir()
     path.parent.touch()
@@ -138,3 +146,17 @@ def test_no_file_is_left_beside_the_names(tmp_path: Path, monkeypatch: pytest.Mo
         switches.disable(name, "user")
     assert [file.read_text() for file in (tmp_path / "inarch").iterdir()] == ["a\nb\n"]
     assert switches.enable("b") and not switches.enable("b") and list(switches.disabled()) == ["a"]
+
+
+def test_names_that_are_disabled_at_the_same_time_are_all_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    names = [f"plugin{number}" for number in range(60)]
+    children = []
+    for part in (names[::3], names[1::3], names[2::3]):
+        if not (child := os.fork()):
+            for name in part:
+                switches.disable(name, "user")
+            os._exit(0)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+    assert sorted(switches.disabled()) == sorted(names)
