@@ -23,6 +23,7 @@ from inarch.recipe import Component, Recipe
 from inarch.registration import KINDS, SINGULAR, Entry, collect, refuse_unknown_hooks
 
 STRICT = "INARCH_STRICT_PLUGINS"
+_MOST = 3  # plugins that an error tells of
 _KIND_OF_KEY = {
     "backbone": "backbones",
     "head": "heads",
@@ -109,24 +110,27 @@ class Plugins:
         if name in self.components[kind]:
             return self.components[kind][name]
         message = f"{where}: {unknown(SINGULAR[kind], name, sorted(self.components[kind]))}"
-        raise RecipeError(message + self.absent())
+        raise RecipeError(message + self.absent(name))
 
-    def absent(self) -> str:
-        """Say which plugins are not there to look in, and what to type; empty if all are."""
+    def absent(self, name: str = "") -> str:
+        """Say which plugins are not there to look in, and what to type; empty if all are.
+
+        name: of a component that is missed, or of a distribution; a plugin that names begin with is told alone.
+        """
+        away = [plugin for plugin in self.known.values() if plugin.error or plugin.disabled]
+        likely = [plugin for plugin in away if name.startswith(plugin.name) or name == plugin.distribution]
         broken = [
             f"{plugin.label}: {plugin.error.rstrip('.')}, type: {plugin.advice}"
-            for plugin in self.known.values()
+            for plugin in likely or away
             if plugin.error
         ]
         disabled = [
             f"{plugin.label} by {plugin.disabled}, type: {way_back(plugin)}"
-            for plugin in self.known.values()
+            for plugin in likely or away
             if plugin.disabled
         ]
-        sentence = ""
-        if broken:
-            sentence = f" Plugins that could not be loaded: {'; '.join(broken)}."
-        return sentence + (f" Plugins that are disabled: {'; '.join(disabled)}." if disabled else "")
+        sentence = f" Plugins that could not be loaded: {_some(broken)}." if broken else ""
+        return sentence + (f" Plugins that are disabled: {_some(disabled)}." if disabled else "")
 
     def call(self, hook: str, **arguments: Any) -> None:
         """Call a lifecycle hook; a failure names the plugin."""
@@ -143,6 +147,11 @@ class Plugins:
                 )
                 error.add_note(plugin.details)
                 raise error
+
+
+def _some(told: list[str]) -> str:
+    rest = len(told) - _MOST
+    return "; ".join(told[:_MOST]) + (f"; and {rest} more, see: inarch plugins" if rest > 0 else "")
 
 
 @cache

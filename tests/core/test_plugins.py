@@ -223,3 +223,20 @@ def test_with_strict_plugins_a_builder_that_fails_shows_its_traceback(install, t
     long = command_line(site, "check", toy_recipe, "strategy=mine", env={"INARCH_STRICT_PLUGINS": "1"})
     told = "Error: plugin 'mine' (inarch-mine 1.0): building 'mine' failed: ValueError: late\n"
     assert short.stderr == told and long.stderr.endswith(told) and "in build" in long.stderr
+
+
+def test_a_plugin_that_is_being_written_is_to_be_mended_where_it_is(install) -> None:
+    site = install("mine", "import nothing_of_this_name")
+    origin = {"url": f"file://{site}/my%20code", "dir_info": {"editable": True}}
+    (site / "inarch_mine-1.0.dist-info" / "direct_url.json").write_text(json.dumps(origin))
+    told = command_line(site, "plugins").stdout
+    assert f"type: mend {site}/my code, or: inarch plugins disable mine" in told
+
+
+def test_of_many_broken_plugins_the_likely_one_is_told(install, toy_recipe: Path, refused) -> None:
+    for number in range(5):
+        site = install(f"other{number}", "import nothing_of_this_name")
+    message = refused("check", toy_recipe, "backbone=other3_network", path=site)
+    assert "plugin 'other3'" in message and "plugin 'other1'" not in message
+    message = refused("check", toy_recipe, "backbone=network", path=site)
+    assert message.count("inarch plugins disable") == 3 and "and 2 more, see: inarch plugins" in message

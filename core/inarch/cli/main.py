@@ -12,7 +12,7 @@ import click
 
 from inarch import interruption
 from inarch.cli.lazy import Commands
-from inarch.errors import InarchError, LostError, PluginError, unknown
+from inarch.errors import InarchError, LostError, PluginError, printable, unknown
 
 if TYPE_CHECKING:
     from inarch.cli.extra import Extra
@@ -110,7 +110,7 @@ def _show_traceback(error: InarchError) -> None:
     if isinstance(error, PluginError) and os.environ.get("INARCH_STRICT_PLUGINS", "0") not in ("", "0"):
         cause = error.__cause__
         for note in getattr(error, "__notes__", [] if cause is None else traceback.format_exception(cause)):
-            click.echo(note.rstrip(), err=True)
+            click.echo("\n".join(map(printable, note.rstrip().split("\n"))), err=True)
 
 
 def _stop(code: int) -> int:

@@ -87,7 +87,7 @@ def _starter(domain: str) -> dict[str, Any]:
     known = plugins.loaded()
     able = {e.plugin: e for e in known.components["backbones"].values() if e.facts["starter"]}
     if domain not in able:
-        raise PluginError(f"--domain: {unknown('domain', domain, sorted(able))}{known.absent()}")
+        raise PluginError(f"--domain: {unknown('domain', domain, sorted(able))}{known.absent(domain)}")
     fragment: dict[str, Any] = able[domain].facts["starter"]()
     return fragment
 
