@@ -149,6 +149,16 @@ def commands_shadow_no_verb(case: PluginCase) -> None:
     expect(not taken, f"{listing(taken)} is a verb of inarch's own")
 
 
+@CHECKS.add("inarch.hookspecs.register_commands")
+def commands_are_where_they_are_said_to_be(case: PluginCase) -> None:
+    """A command that is imported when it is used can be imported, and is one."""
+    places = effects(case.plugin.module)["places"]
+    if not places:
+        skip("it adds no command by its address")
+    broken = [f"'{name}' is not there: {reason}" for name, reason in places.items() if reason]
+    expect(not broken, "; ".join(broken))
+
+
 @CHECKS.add("docs/plugins.md#when-something-is-wrong")
 def distribution_states_its_inarch(case: PluginCase) -> None:
     """A plugin's distribution requires inarch from a version up to another: `inarch>=0.1,<0.2`."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from inarch.cli.lazy import Commands
+from inarch.cli.lazy import Commands, Place
 from inarch.guard import told
 from inarch.registration import KINDS
 from inarch.testing.check import Seen
@@ -26,7 +26,8 @@ from inarch.testing.surroundings import first_environment, offline
 _SECONDS = 60
 _TORCH_UNSEEDED = 67280421310721  # what torch's generator begins with
 _STARTS = ("subprocess.Popen", "os.system", "os.fork", "os.posix_spawn", "os.exec")
-_CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.link", "os.symlink")
+_CHANGES = ("os.mkdir", "os.rename", "os.truncate", "os.link", "os.symlink")
+_REMOVES = ("os.remove", "os.rmdir")
 
 
 @cache
@@ -59,7 +60,14 @@ def main(module: str, report: str) -> None:
     for number in signal.valid_signals():  # what the tests' own process ignores is inherited
         if signal.getsignal(number) is signal.SIG_IGN and number not in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
-    found: dict[str, Any] = {"started": [], "written": [], "registered": [], "commands": [], "error": None}
+    found: dict[str, Any] = {
+        "started": [],
+        "written": [],
+        "registered": [],
+        "commands": [],
+        "places": {},
+        "error": None,
+    }
     sys.addaudithook(partial(_note, found))
     modules, before = set(sys.modules), _state()
     found["watching"] = True
@@ -72,6 +80,7 @@ def main(module: str, report: str) -> None:
     after = _state()
     found |= {"wanted": wanted, "changed": {name: after[name] for name in before if before[name] != after[name]}}
     found |= {"modules": sorted(set(sys.modules) - modules), "seeded": _seeded(), "drawn": _drawn()}
+    found["places"] = {name: _found(place) for name, place in found["places"].items()}  # what they import is no matter
     Path(report).write_text(json.dumps(found, default=repr), encoding="utf-8")
     sys.stdout.flush()
     os._exit(0)  # threads that it left would be waited for
@@ -86,7 +95,16 @@ def _register(module: Any, found: dict[str, Any]) -> None:
     if hasattr(hook, "inarch_impl"):
         group = Commands()
         hook(group)
-        found["commands"] = list(group.lines())
+        found |= {"commands": list(group.lines()), "places": group.places}
+
+
+def _found(place: Place) -> str | None:
+    """Return why a command cannot be imported from where it is said to be; None: it can."""
+    try:
+        place.find()
+    except BaseException as error:
+        return f"{place.address}: {told(error)}"
+    return None
 
 
 def _recorder(kind: str, into: list[Any]) -> Callable[..., None]:
@@ -132,10 +150,17 @@ def _note(found: dict[str, Any], event: str, arguments: tuple[Any, ...]) -> None
         return
     if event in _STARTS:
         found["started"].append(f"{event}: {arguments[0]}")
-    elif event in _CHANGES:
-        found["written"].append(str(arguments[0]))
+    elif event in _REMOVES and str(arguments[0]) in found["written"]:  # as tempfile does, to see where it can write
+        found["written"].remove(str(arguments[0]))
+    elif event in (*_CHANGES, *_REMOVES):
+        _add(found, str(arguments[0]))
     elif event == "open" and isinstance(arguments[0], str | bytes) and _writes(*arguments[1:]):
-        found["written"].append(os.fsdecode(arguments[0]))
+        _add(found, os.fsdecode(arguments[0]))
+
+
+def _add(found: dict[str, Any], path: str) -> None:
+    if path not in found["written"]:
+        found["written"].append(path)
 
 
 def _writes(mode: str | None, flags: int) -> bool:
