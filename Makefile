@@ -3,11 +3,6 @@
 PYTHON := $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin
 
-# pip reads these: exact versions for what it installs, and for the tool that builds inarch.
-export PIP_CONSTRAINT := constraints.txt
-export PIP_BUILD_CONSTRAINT := constraints.txt
-export PIP_DISABLE_PIP_VERSION_CHECK := 1
-
 .PHONY: demo test lint bench
 
 demo: .venv  ## train on 2,624 photos of solar cells, then predict three that were held out
@@ -29,6 +24,10 @@ bench: .venv  ## every benchmark; each prints its figures as one JSON line
 
 .venv: .venv/installed
 
+# pip reads these: exact versions for what it installs, and for the tool that builds inarch.
+.venv/installed: export PIP_CONSTRAINT := constraints.txt
+.venv/installed: export PIP_BUILD_CONSTRAINT := constraints.txt
+.venv/installed: export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .venv/installed: pyproject.toml constraints.txt requirements-demo.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[all,dev]'

@@ -24,6 +24,7 @@ def describe(backbone: Backbone, device: torch.device, view: int, field: str) ->
         "backbone": f"{kind.__module__}.{kind.__qualname__}",
         "options": plain(backbone.resolved),
         "facts": plain(backbone.facts),
+        "num_features": backbone.num_features,
         "inarch": loaded().known[CORE].version,
         "code": _code(kind.__module__.partition(".")[0]),
         "weights": fingerprint(backbone.state_dict()),

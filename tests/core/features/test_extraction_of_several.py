@@ -23,7 +23,10 @@ class Differing:
         self.forward, self.difference = forward, difference
 
     def __get__(self, module: Any, kind: Any) -> Any:
-        return lambda vector: Features(self.forward(module, vector).pooled + self.difference)
+        return lambda vector: self._changed(self.forward(module, vector))
+
+    def _changed(self, found: Features) -> Features:
+        return found._replace(pooled=found.pooled + self.difference)
 
 
 def results(folder: Path, case: str) -> list[tuple[Any, Any]]:

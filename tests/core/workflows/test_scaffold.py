@@ -21,6 +21,7 @@ from inarch.plugins import Plugin, Plugins
 from inarch.workflows.scaffold import LICENSES, requirement, scaffold
 
 ROOT = Path(__file__).parents[3]
+RUFF = Path(sysconfig.get_path("scripts")) / "ruff"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -59,8 +60,8 @@ def run(package: Path) -> Run:
         return done
 
     install = ["install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", str(package)]
-    python = ["--python", str(home / "bin" / "python"), "--disable-pip-version-check"]
-    subprocess.run([sys.executable, "-m", "pip", *python, *install], check=True, cwd=package)
+    pip = [sys.executable, "-m", "pip", "--python", str(home / "bin" / "python"), "--disable-pip-version-check"]
+    subprocess.run([*pip, *install], check=True)
     return run
 
 
@@ -99,7 +100,7 @@ def test_the_commands_of_the_page_for_writers_work_one_after_the_other(run: Run)
 def test_it_is_tidy_whatever_it_is_called(name: str, tmp_path: Path) -> None:
     written = scaffold(name, "timeseries", tmp_path)
     for check in (["check", "--no-cache"], ["format", "--check", "--no-cache"]):
-        done = subprocess.run(["ruff", *check, "."], cwd=written, capture_output=True, text=True, check=False)
+        done = subprocess.run([RUFF, *check, "."], cwd=written, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout
     text = "".join(file.read_text(encoding="utf-8") for file in written.rglob("*") if file.is_file())
     assert "cookiecutter" not in text and name in text
