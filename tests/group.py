@@ -2,8 +2,8 @@
 
 import multiprocessing
 import os
+import runpy
 import socket
-import subprocess
 import sys
 import time
 import traceback
@@ -13,33 +13,37 @@ from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).parent
+PRELOADED = [
+    "inarch.workflows.train", "inarch.workflows.compare", "inarch_vision.backbones", "inarch_text.backbones",
+    "inarch_audio.transformers_models", "torchmetrics.classification", "timm.models", "peft", "pandas", "pyarrow",
+    "soundfile", "PIL.Image", "inarch.testing.catalogue", "inarch.testing.backbone_facts", "inarch.testing.heads",
+    "inarch.testing.backbone_state", "inarch.testing.backbone_inputs", "inarch.testing.backbone_layers",
+    "inarch.testing.head_answers", "inarch.testing.metrics", "inarch.testing.datasets", "inarch.testing.strategies",
+    "inarch.testing.strategy_runs", "inarch.testing.plugins",
+]  # fmt: skip
+"""What takes seconds to import. One server forks for all tests of a process, so its list is that of all of them."""
 
 
 def run_group(script: Path, processes: int, *arguments: object, timeout: float = 120) -> None:
-    """Run a script in `processes` processes that accelerate sees as one group; a failure shows what they wrote."""
-    common = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS / "toy")]),
-        "OMP_NUM_THREADS": "1",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(free_port()),
-        "WORLD_SIZE": str(processes),
-        "LOCAL_WORLD_SIZE": str(processes),
-        "ACCELERATE_USE_CPU": "true",
-    }
-    command = [sys.executable, str(script), *map(str, arguments)]
-    started = [
-        subprocess.Popen(
-            command,
-            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} if processes > 1 else common_alone(common),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for rank in range(processes)
-    ]
-    told = [process.communicate(timeout=timeout)[0] for process in started]
-    assert [process.returncode for process in started] == [0] * processes, "\n".join(told)
+    """Run a script in `processes` processes that accelerate sees as one group; a failure shows what they told."""
+    fork_group(_run_script, processes, str(script), [str(argument) for argument in arguments], timeout=timeout)
+
+
+def _run_script(script: str, arguments: Sequence[str]) -> None:
+    """Run a script as Python's command line does."""
+    paths = [str(Path(script).parent), str(TESTS), str(TESTS / "toy")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    sys.path[:0] = paths
+    sys.argv = [script, *arguments]
+    runpy.run_path(script, run_name="__main__")
+
+
+def forked() -> "multiprocessing.context.ForkServerContext":
+    """Processes that start in a moment, for everything heavy is imported already, and has done nothing yet."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
 
 
 def free_port() -> int:
@@ -50,19 +54,11 @@ def free_port() -> int:
     return port
 
 
-def common_alone(environment: dict[str, str]) -> dict[str, str]:
-    """One process needs no group."""
-    group = {"MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "LOCAL_WORLD_SIZE"}
-    return {name: value for name, value in environment.items() if name not in group}
-
-
 def fork_group(target: Callable[..., None], processes: int, *arguments: object, timeout: float = 120) -> None:
-    """Run ``target(*arguments)`` likewise, in processes that start in a moment, for torch is imported already."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["inarch.workflows.train"])
-    told = context.SimpleQueue()
+    """Run ``target(*arguments)`` likewise, in processes that start in a moment."""
+    told = forked().SimpleQueue()
     port = free_port()
-    started = [context.Process(target=_member, args=(told, target, arguments, processes, rank, port), daemon=False)
+    started = [forked().Process(target=_member, args=(told, target, arguments, processes, rank, port), daemon=False)
                for rank in range(processes)]  # fmt: skip
     deadline = time.monotonic() + timeout
     for process in started:

@@ -36,7 +36,8 @@ def read_state(address: str | Path) -> dict[str, Tensor]:
             f"Convert it to safetensors where you trust it. ({str(error).splitlines()[0]})"
         ) from None
     except Exception as error:  # what is no such file, or made to deceive, raises anything
-        raise WeightsError(f"{path}: not a weights file that can be read: {error}") from None
+        expected = "expected safetensors, or tensors that torch saved"
+        raise WeightsError(f"{path}: not a weights file that can be read: {error}; {expected}") from None
     for key in ("state_dict", "model"):  # the two wrappers that training scripts commonly save
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]

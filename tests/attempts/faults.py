@@ -19,13 +19,11 @@ from attempts.case_fault import may_mount
 from attempts.case_fault_accidents import accidents, clock, data_vanishes, no_room
 from attempts.case_fault_records import lives, stores
 from attempts.case_fault_runs import again, damaged, trainings
+from group import forked
 
 PROMISE = "2 crash-safe"
 LIMIT = 3600
 """Seconds after which a case hangs."""
-READY = multiprocessing.get_context("forkserver")
-"""Processes in which torch is imported and has done nothing yet, so that they may fork."""
-READY.set_forkserver_preload(["inarch.workflows.train"])
 LIGHT = multiprocessing.get_context("spawn")
 """Processes without torch, which fork ten times faster."""
 LATER = [("fail", 0), ("locked", 0), ("gone", 0)]
@@ -69,7 +67,7 @@ def _case(name: str, function: Callable[..., int], *arguments: Any) -> Case:
 
 def _apart(function: Callable[..., int], arguments: Sequence[Any], folder: Path) -> int:
     """Run a case in a process of its own."""
-    context: Any = LIGHT if function in (lives, stores) else READY
+    context: Any = LIGHT if function in (lives, stores) else forked()
     process = context.Process(target=_do, args=(function, arguments, folder))
     process.start()
     process.join(LIMIT)

@@ -4,13 +4,10 @@ Every case is a network, a strategy, a number of processes and one of loader wor
 while the run goes on from where the one before left it. A run that was over before its kill does not count.
 """
 
-import multiprocessing
-import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from typing import Any
 from attempts.case import Case
 from attempts.case_kill import Group, Kill, go
 from attempts.case_small_runs import DOMAINS, write
+from group import forked, free_port
 
 from inarch.checkpoint import file_hash
 
@@ -33,11 +31,6 @@ STRATEGIES: dict[str, Any] = {
     "gradual_unfreezing": {"name": "gradual_unfreezing", "groups": 2},
 }
 LADDER = {"name": "auto", "rungs": ["linear_probe", "lora", "full"], "look_further": True}
-PRELOADED = [
-    "inarch.workflows.train", "inarch.workflows.compare", "inarch_vision.backbones", "inarch_text.backbones",
-    "inarch_audio.transformers_models", "torchmetrics.classification", "timm.models", "peft",
-    "pandas", "soundfile", "PIL.Image",
-]  # fmt: skip
 
 
 def chains(strategy: str, fitted: bool, processes: int) -> dict[int, list[Kill]]:
@@ -211,19 +204,3 @@ def group(
     if not came:
         assert [process.exitcode for process in started] == [0] * processes, f"{kill}: {told}"
     return came
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
-
-
-@cache
-def forked() -> "multiprocessing.context.ForkServerContext":
-    """Processes that start in a moment, for everything heavy is imported already."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    return context

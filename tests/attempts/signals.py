@@ -16,7 +16,8 @@ from attempts.case import Case
 from attempts.case_kill import Group, go
 from attempts.case_signal import PLACES, SIGNALS, Ask, command_line
 from attempts.case_small_runs import write
-from attempts.kills import LIMIT, STRATEGIES, equal, forked, free_port, group, leave_alone, train
+from attempts.kills import LIMIT, STRATEGIES, equal, group, leave_alone, train
+from group import forked, free_port
 
 from inarch import checkpoint
 

@@ -1,6 +1,5 @@
 """Each fault in a process of its own, which begins with everything imported but the plugin."""
 
-import multiprocessing
 import os
 import shutil
 import sys
@@ -12,17 +11,12 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from group import forked
 from mutants.fault import Fault
 
 DISTRIBUTION, PACKAGE, PLUGIN = "inarch-seismic", "inarch_seismic", "seismic"
 ANEW = ("works_in_a_process_started_anew", "odd_inputs_are_refused")
 """Checks that import torch once more, five seconds of it: they are run where they are the ones that should notice."""
-PRELOADED = [
-    "inarch.workflows.train", "inarch.testing.catalogue", "inarch.testing.backbone_facts", "inarch.testing.heads",
-    "inarch.testing.backbone_state", "inarch.testing.backbone_inputs", "inarch.testing.backbone_layers",
-    "inarch.testing.head_answers", "inarch.testing.metrics", "inarch.testing.datasets", "inarch.testing.strategies",
-    "inarch.testing.strategy_runs", "inarch.testing.plugins", "pyarrow",
-]  # fmt: skip
 LIMIT = 300
 """Seconds that a process may take."""
 
@@ -79,8 +73,7 @@ def try_good(kinds: Sequence[str], folder: Path, processes: int = 2) -> dict[str
 
 
 def _each(jobs: Sequence[Any], folder: Path, processes: int, only: bool) -> Iterator[tuple[int, tuple[str, Tried]]]:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context = forked()
     waiting, running = list(enumerate(jobs)), dict[Any, Any]()
     while waiting or running:
         while waiting and len(running) < processes:

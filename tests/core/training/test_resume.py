@@ -1,7 +1,6 @@
 """Promise 1, exact resume: killed anywhere and resumed, a run ends with the same bits."""
 
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 from conftest import TOY
 from cuts import ending, keep_all
+from group import forked
 from marked import TASKS
 
 import inarch
@@ -39,14 +39,6 @@ STATEFUL = {
 }
 
 
-@pytest.fixture(scope="module")
-def forked() -> "multiprocessing.context.ForkServerContext":
-    """Processes that start in a moment, for torch is imported already."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["inarch.workflows.train"])
-    return context
-
-
 def wait_for_a_checkpoint(run: Path, ended: Callable[[], int | None]) -> None:
     """Wait until a run has taken a step, is over, or a minute has passed."""
     deadline = time.monotonic() + 60
@@ -55,14 +47,12 @@ def wait_for_a_checkpoint(run: Path, ended: Callable[[], int | None]) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_run_killed_again_and_again_ends_with_the_same_bits(
-    toy_recipe: Path, tmp_path: Path, workers: int, forked: "multiprocessing.context.ForkServerContext"
-) -> None:
+def test_a_run_killed_again_and_again_ends_with_the_same_bits(toy_recipe: Path, tmp_path: Path, workers: int) -> None:
     options = {**STATEFUL, "train.workers": workers}
     inarch.train(toy_recipe, options, out=tmp_path / "whole")
     delays, kills = random.Random(workers), 0
     while kills < 4:
-        process = forked.Process(target=inarch.train, args=(toy_recipe, options, tmp_path / "killed", True))
+        process = forked().Process(target=inarch.train, args=(toy_recipe, options, tmp_path / "killed", True))
         process.start()
         wait_for_a_checkpoint(tmp_path / "killed", lambda process=process: process.exitcode)
         time.sleep(delays.uniform(0, 0.15))
