@@ -137,19 +137,22 @@ def apart(action: Callable[[], object], folder: Path) -> Ended:
     if child == 0:
         code = 3
         try:
-            text = action()
-            told.write_text(f"{text or ''}")
-            code = 0
-        except BaseException as error:
+            code, text = _done(action)
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-            from inarch.errors import InarchError
-
-            code = 2 if isinstance(error, InarchError) else 3
-            told.write_text(f"{error}" if code == 2 else traceback.format_exc())
+            told.write_text(text)
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
     return Ended(os.waitstatus_to_exitcode(status), told.read_text())
+
+
+def _done(action: Callable[[], object]) -> tuple[int, str]:
+    try:
+        return 0, f"{action() or ''}"
+    except BaseException as error:
+        from inarch.errors import InarchError
+
+        return (2, f"{error}") if isinstance(error, InarchError) else (3, traceback.format_exc())
 
 
 def changes(action: Callable[[], object], root: Path, folder: Path) -> list[str]:

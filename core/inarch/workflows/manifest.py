@@ -23,8 +23,10 @@ INSIDE = ("rungs/*", "cells/*/*")
 
 def seal(directory: Path) -> None:
     """Write the manifest of a run that has ended."""
-    paths = {str(path.relative_to(directory)): path for path in _files(directory)}
-    _write(directory, paths, {"files": {}, "runs": [str(run.relative_to(directory)) for run in runs(directory)]})
+    with _readable():
+        paths = {str(path.relative_to(directory)): path for path in _files(directory)}
+        inside = [str(run.relative_to(directory)) for run in runs(directory)]
+    _write(directory, paths, {"files": {}, "runs": inside})
 
 
 def runs(directory: Path) -> list[Path]:
@@ -65,11 +67,17 @@ def read(directory: Path) -> dict[str, Any]:
 
 
 def _write(directory: Path, paths: dict[str, Path], known: dict[str, Any]) -> None:
-    try:
+    with _readable():
         files = {**known["files"], **{name: facts_of(path) for name, path in paths.items()}}
+    write_atomically(directory / MANIFEST, json.dumps({**known, "files": dict(sorted(files.items()))}, indent=1))
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise RunError(f"{error.filename}: cannot be read: {error.strerror or error}") from None
-    write_atomically(directory / MANIFEST, json.dumps({**known, "files": dict(sorted(files.items()))}, indent=1))
 
 
 def _files(directory: Path) -> Iterator[Path]:

@@ -87,7 +87,7 @@ class Letters(Backbone):
         mask = letters > 0
         hidden = self.embedding(letters)
         if self.again is not None:
-            hidden = hidden + self.again(letters.roll(1, 1) * mask)
+            hidden = hidden + self.again(nn.functional.pad(letters, (1, 0))[:, :-1] * mask)
         tokens = (hidden + self.mixing(hidden.mT).mT.tanh()) * mask[..., None]
         if self.scale is not None:
             tokens = tokens * self.scale
